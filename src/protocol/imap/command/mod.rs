@@ -1,0 +1,1 @@
+//! Encoders of IMAP commands, one file a command group.

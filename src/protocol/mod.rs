@@ -1,0 +1,3 @@
+//! Sans-I/O protocol state machines: bytes and time in, bytes and events out.
+
+pub(crate) mod imap;

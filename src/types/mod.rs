@@ -1,0 +1,1 @@
+//! Values: identifiers, sets, names, dates, requests and replies.

@@ -1,0 +1,5 @@
+//! Bytes: receive and send buffers, IMAP response framing, lexing, modified UTF-7.
+
+pub(crate) mod frame;
+pub(crate) mod lexer;
+pub(crate) mod utf7;

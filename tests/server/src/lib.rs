@@ -1,0 +1,1 @@
+//! In-memory mail server on loopback, with faults on demand.
