@@ -1,9 +1,68 @@
-//! Blocking mail clients for Rust programs without an async runtime.
+//! Blocking mail clients for Rust programs without an async runtime: many threads, one
+//! client, real connections.
+//!
+//! One [`ImapClient`] is shared by all threads. It owns a bounded set of connections, each on
+//! an operating system thread of its own. A thread that wants a connection for itself takes
+//! one with [`ImapClient::create_connection`]; all others share the main connection, where
+//! their commands are pipelined.
+//!
+//! ```no_run
+//! use mailpool::{Credentials, ImapClient, Items, Query};
+//!
+//! let client = ImapClient::builder("imap.example.org")
+//!     .credentials(Credentials::password("alice", "secret"))
+//!     .connect()?;
+//! for message in client.mailbox("INBOX").fetch(client.mailbox("INBOX").search(Query::unseen())?, Items::full())? {
+//!     let message = message?;
+//!     println!("{} {:?}", message.uid(), message.size());
+//! }
+//! # Ok::<(), mailpool::Error>(())
+//! ```
+//!
+//! # Layers
+//! ```text
+//! client/       public API: builders, ImapClient, Mailbox, Fetch ...
+//! pool/         quota, permits, parked connections, thread routes; any protocol
+//! connection/   the only sockets, threads and clock: one loop per connection
+//! protocol/     state machines without I/O: bytes in, bytes and events out
+//! wire/         bytes: buffers, framing of IMAP responses, tokens
+//! types/        values: UIDs, sets, names, flags, queries, envelopes
+//! ```
+//! The main loop is `connection/event_loop.rs`. Imports go downwards only.
 
-// Layers, top to bottom. Imports go downwards only (`tests/it/layers.rs` checks it).
-#[allow(dead_code, unreachable_pub)] // until the upper layers use all of it
+// Layers, top to bottom. `tests/it/layers.rs` checks the direction of imports.
+mod client;
+mod error;
+mod pool;
+mod connection;
 mod protocol;
-#[allow(dead_code, unreachable_pub)]
-mod types;
-#[allow(dead_code, unreachable_pub)]
 mod wire;
+mod types;
+
+mod sync;
+
+pub use client::{
+    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate,
+    ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
+};
+pub use connection::failure::Phase;
+pub use error::{Certainty, Error, ErrorKind, Result};
+pub use pool::ledger::{Holder, Role};
+pub use types::body_structure::*;
+pub use types::capability::Capabilities;
+pub use types::date::{Date, DateTime};
+pub use types::envelope::{Address, AttributeError, Envelope};
+pub use types::flag::{Flag, FlagName, Flags};
+pub use types::ids::{ModSeq, SeqNum, Uid, UidValidity};
+pub use types::invalid::InvalidArgument;
+pub use types::items::Items;
+pub use types::limits::Limits;
+pub use types::listing::{ListEntry, MailboxAttribute, MailboxStatus, Namespace, Namespaces};
+pub use types::mailbox_info::{MailboxEvent, MailboxInfo};
+pub use types::mailbox_name::{InvalidMailboxName, MailboxName};
+pub use types::query::Query;
+pub use types::request::{Append, StatusItems, Store};
+pub use types::response_code::{AppendUid, CopyUid, ResponseCode, UidRanges};
+pub use types::secret::{Credentials, Secret};
+pub use types::section::{Partial, PartPath, Section};
+pub use types::set::{SeqSet, UidSet};

@@ -1,5 +1,7 @@
 //! Bytes: receive and send buffers, IMAP response framing, lexing, modified UTF-7.
 
 pub(crate) mod frame;
+pub(crate) mod framer;
 pub(crate) mod lexer;
-pub(crate) mod utf7;
+pub(crate) mod receive;
+pub(crate) mod send;

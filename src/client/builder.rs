@@ -1,0 +1,340 @@
+//! How a client is made.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::call::Patience;
+use super::imap::ImapClient;
+use crate::connection::clock;
+use crate::connection::settings::Settings;
+use crate::connection::transport::Tls;
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::pool::Pool;
+use crate::protocol::imap::session::{Config, Protection, Session};
+use crate::types::invalid::InvalidArgument;
+use crate::types::limits::Limits;
+use crate::types::secret::Credentials;
+
+/// Stack of a connection thread for each level of nesting that it may have to parse: what
+/// imap-proto needs for nested messages in a build without optimisation, with a margin.
+const STACK_PER_LEVEL: usize = 64 * 1024;
+const STACK_BASE: usize = 1024 * 1024;
+
+/// How the connection to the server is protected. There is no opportunistic mode: what is
+/// asked for is had, or the connection fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Security {
+    /// TLS from the first byte (RFC 8314). Port 993.
+    Tls,
+    /// STARTTLS before anything else (RFC 9051 §6.2.1). Port 143.
+    StartTls,
+    /// No protection at all. Port 143. A password is sent only after
+    /// [`allow_cleartext_password`](ImapClientBuilder::allow_cleartext_password).
+    None,
+}
+
+/// Settings of an [`ImapClient`].
+///
+/// # Examples
+/// ```no_run
+/// use mailpool::{Credentials, ImapClient};
+///
+/// let client = ImapClient::builder("imap.example.org")
+///     .credentials(Credentials::password("alice", "secret"))
+///     .max_connections_per_server(8)
+///     .connect()?;
+/// # Ok::<(), mailpool::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use = "a builder does nothing until connect() is called"]
+pub struct ImapClientBuilder {
+    host: String,
+    port: Option<u16>,
+    security: Security,
+    credentials: Option<Credentials>,
+    allow_cleartext: bool,
+    ca_pem: Vec<Vec<u8>>,
+    only_own_ca: bool,
+    accept_invalid_certificates: bool,
+    server_name: Option<String>,
+    quota: usize,
+    idle_timeout: Duration,
+    timeout: Option<Duration>,
+    keep_alive: Option<Duration>,
+    stall_timeout: Duration,
+    shutdown_timeout: Duration,
+    enable: Vec<String>,
+    limits: Limits,
+}
+
+impl ImapClientBuilder {
+    pub(crate) fn new(host: String) -> Self {
+        Self {
+            host,
+            port: None,
+            security: Security::Tls,
+            credentials: None,
+            allow_cleartext: false,
+            ca_pem: Vec::new(),
+            only_own_ca: false,
+            accept_invalid_certificates: false,
+            server_name: None,
+            quota: 10,
+            idle_timeout: Duration::from_secs(30),
+            timeout: Some(Duration::from_secs(60)),
+            keep_alive: Some(Duration::from_secs(300)),
+            stall_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(5),
+            enable: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// The TCP port. Default: 993 for [`Security::Tls`], else 143.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// How the connection is protected. Default: [`Security::Tls`].
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// Who logs in. Required.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Allows the password to be sent over a connection without TLS, where everybody on the
+    /// way can read it. Default: such a connection fails before the password is sent.
+    pub fn allow_cleartext_password(mut self) -> Self {
+        self.allow_cleartext = true;
+        self
+    }
+
+    /// Trusts the certificates in `pem` (one or several, in PEM), beside the system's. May be
+    /// called several times. `connect` fails if they cannot be read.
+    pub fn ca_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.ca_pem.push(pem.into());
+        self
+    }
+
+    /// Trusts only the certificates given with [`ca_pem`](Self::ca_pem), not the system's.
+    pub fn only_own_ca(mut self) -> Self {
+        self.only_own_ca = true;
+        self
+    }
+
+    /// Accepts any certificate for any host name. Then anybody on the way can read and change
+    /// everything, the password included: for tests only.
+    pub fn danger_accept_invalid_certificates(mut self) -> Self {
+        self.accept_invalid_certificates = true;
+        self
+    }
+
+    /// The name that the server's certificate must bear, also sent as SNI. Default: the host.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// The most connections that this client and its clones have open at any time, the main
+    /// connection included. Default: 10. `connect` fails for 0.
+    ///
+    /// Servers have limits of their own: Dovecot's default is 10 for each user and address,
+    /// Gmail's 15 for each account.
+    pub fn max_connections_per_server(mut self, quota: usize) -> Self {
+        self.quota = quota;
+        self
+    }
+
+    /// How long a connection that was given back is kept for the next taker. Default: 30
+    /// seconds. Zero closes it at once.
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// How long one call may take: waiting for a permit, resolving, connecting, TLS,
+    /// authentication, the command queue and the command together. Where messages are
+    /// streamed, each wait for more may take that long. Default: 60 seconds; `None`: for ever.
+    ///
+    /// [`ImapClient::with_timeout`] and [`ImapClient::with_deadline`] change it for single
+    /// calls.
+    pub fn timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.timeout = timeout.into();
+        self
+    }
+
+    /// After how much silence an unused connection sends a NOOP, so that the server does not
+    /// end it: servers may do so after 30 minutes (RFC 9051 §5.4). Default: 5 minutes; `None`:
+    /// never.
+    pub fn keep_alive(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.keep_alive = interval.into();
+        self
+    }
+
+    /// How long a server may stay silent when it owes answers that no caller waits for any
+    /// more. After that the connection counts as broken. Default: 30 seconds.
+    pub fn stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// How long dropping the last handle may take to say goodbye. Default: 5 seconds.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.shutdown_timeout = timeout;
+        self
+    }
+
+    /// Extensions that every connection turns on with ENABLE (RFC 5161) after its login, where
+    /// the server offers them. Default: none.
+    pub fn enable<S: Into<String>>(mut self, extensions: impl IntoIterator<Item = S>) -> Self {
+        self.enable.extend(extensions.into_iter().map(Into::into));
+        self
+    }
+
+    /// Bounds on what the server sends. Default: [`Limits::default`].
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Opens the main connection and authenticates. The calling thread is the creating thread:
+    /// its route is always the main connection.
+    ///
+    /// # Errors
+    /// Where the builder's settings make no sense ([`ErrorKind::InvalidArgument`]), the server
+    /// cannot be reached, TLS fails or the server refuses the login. Nothing is left open.
+    pub fn connect(self) -> Result<ImapClient> {
+        let patience = Patience {
+            timeout: self.timeout,
+            deadline: None,
+        };
+        self.connect_by(patience.begin())
+    }
+
+    /// As [`connect`](Self::connect), with a deadline for this call alone.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_deadline(self, deadline: Instant) -> Result<ImapClient> {
+        self.connect_by(Some(deadline))
+    }
+
+    fn connect_by(self, deadline: Option<Instant>) -> Result<ImapClient> {
+        let Some(credentials) = self.credentials.clone() else {
+            return Err(invalid("the credentials", "are missing"));
+        };
+        if self.quota == 0 {
+            return Err(invalid(
+                "max_connections_per_server",
+                "must be at least 1: the main connection counts",
+            ));
+        }
+        if self.host.is_empty() || self.host.contains(['\0', '\r', '\n']) {
+            return Err(invalid("the host", "is not a host name"));
+        }
+        let tls = match self.security {
+            Security::None => None,
+            Security::Tls | Security::StartTls => Some(self.tls()?),
+        };
+        let limits = self.limits;
+        let settings = Settings {
+            protocol: "imap",
+            port: self.port.unwrap_or(match self.security {
+                Security::Tls => 993,
+                Security::StartTls | Security::None => 143,
+            }),
+            implicit_tls: self.security == Security::Tls,
+            tls,
+            stack_size: STACK_BASE
+                .saturating_add(STACK_PER_LEVEL.saturating_mul(limits.nesting())),
+            window: 1024 * 1024,
+            buffer_limit: limits.buffered_body(),
+            idle_timeout: self.idle_timeout,
+            keep_alive: self.keep_alive,
+            stall_timeout: self.stall_timeout,
+            host: self.host,
+        };
+        let config = Config {
+            protection: match self.security {
+                Security::Tls => Protection::Implicit,
+                Security::StartTls => Protection::StartTls,
+                Security::None => Protection::Clear,
+            },
+            credentials,
+            allow_cleartext: self.allow_cleartext,
+            enable: self.enable,
+            limits,
+        };
+        let make = Box::new(move || Session::new(config.clone()));
+        let started = clock::now();
+        let pool =
+            Pool::connect(settings, self.quota, self.timeout, deadline, make).map_err(|error| {
+                Error::from_pool(error, self.quota, Some(clock::now() - started))
+            })?;
+        Ok(ImapClient::new(
+            pool,
+            self.shutdown_timeout,
+            Patience {
+                timeout: self.timeout,
+                deadline: None,
+            },
+        ))
+    }
+
+    /// Building a connector loads the system's certificates: once for all connections.
+    fn tls(&self) -> Result<Tls> {
+        let tls_error = |source| {
+            Error::not_sent(ErrorKind::Tls {
+                source: Arc::new(source),
+            })
+        };
+        let mut builder = native_tls::TlsConnector::builder();
+        builder.min_protocol_version(Some(native_tls::Protocol::Tlsv12));
+        for pem in &self.ca_pem {
+            let certificates =
+                native_tls::Certificate::stack_from_pem(pem).map_err(tls_error)?;
+            if certificates.is_empty() {
+                return Err(invalid("the CA file", "holds no certificate in PEM"));
+            }
+            for certificate in certificates {
+                builder.add_root_certificate(certificate);
+            }
+        }
+        builder.disable_built_in_roots(self.only_own_ca);
+        if self.accept_invalid_certificates {
+            builder.danger_accept_invalid_certs(true);
+            builder.danger_accept_invalid_hostnames(true);
+        }
+        Ok(Tls {
+            connector: builder.build().map_err(tls_error)?,
+            server_name: self
+                .server_name
+                .clone()
+                .unwrap_or_else(|| self.host.trim_matches(['[', ']']).to_owned()),
+        })
+    }
+}
+
+fn invalid(what: &'static str, reason: &'static str) -> Error {
+    InvalidArgument::new(what, reason).into()
+}
+
+impl fmt::Debug for ImapClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ImapClientBuilder")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("security", &self.security)
+            .field("credentials", &self.credentials)
+            .field("max_connections_per_server", &self.quota)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,50 @@
+//! Figures of a client.
+
+use crate::pool::ledger::Holder;
+use crate::pool::pool::Snapshot;
+
+/// Figures of a client at one moment.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Stats {
+    /// The most connections that may be open.
+    pub quota: usize,
+    /// Connections that are open, being opened or being closed.
+    pub open: usize,
+    /// Connections that are parked.
+    pub parked: usize,
+    /// Threads that wait for a connection.
+    pub waiting: usize,
+    /// Connections opened since the client was made, the main connection included.
+    pub opened: u64,
+    /// Times that a parked connection was handed out again.
+    pub reused: u64,
+    /// Operations carried out.
+    pub operations: u64,
+    /// Bytes received, after TLS.
+    pub bytes_received: u64,
+    /// Bytes sent, before TLS.
+    pub bytes_sent: u64,
+    /// Times that connection threads woke up. Idle connections do not wake up.
+    pub wakeups: u64,
+    /// Who holds the connections.
+    pub holders: Vec<Holder>,
+}
+
+impl From<Snapshot> for Stats {
+    fn from(snapshot: Snapshot) -> Self {
+        Self {
+            quota: snapshot.quota,
+            open: snapshot.open,
+            parked: snapshot.parked,
+            waiting: snapshot.waiting,
+            opened: snapshot.opened,
+            reused: snapshot.reused,
+            operations: snapshot.operations,
+            bytes_received: snapshot.bytes_in,
+            bytes_sent: snapshot.bytes_out,
+            wakeups: snapshot.wakeups,
+            holders: snapshot.holders,
+        }
+    }
+}

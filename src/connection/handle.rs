@@ -1,0 +1,320 @@
+//! A connection as the threads that use it see it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use parking_lot::{Condvar, Mutex};
+
+use super::doorbell::Doorbell;
+use super::event_loop::EventLoop;
+use super::failure::{Failure, Phase};
+use super::queue::SessionId;
+use super::settings::Settings;
+use super::slot::{Promise, Reply, Resume, slot};
+use crate::protocol::machine::Protocol;
+
+/// Names one connection. Never used twice in a process.
+pub(crate) type ConnectionId = u64;
+
+/// The caller's end of an operation.
+pub(crate) type OperationReply<P> = Reply<
+    <P as Protocol>::Part,
+    <P as Protocol>::End,
+    Failure<<P as Protocol>::Failure>,
+>;
+
+/// The connection's end of an operation.
+pub(crate) type OperationPromise<P> = Promise<
+    <P as Protocol>::Part,
+    <P as Protocol>::End,
+    Failure<<P as Protocol>::Failure>,
+>;
+
+/// The caller's end of something that has no result but its completion.
+pub(crate) type SignalReply<P> = Reply<(), (), Failure<<P as Protocol>::Failure>>;
+
+pub(super) type SignalPromise<P> = Promise<(), (), Failure<<P as Protocol>::Failure>>;
+
+/// Something to be dropped when the socket is closed: the permit.
+pub(crate) type Keep = Box<dyn Send>;
+
+/// What the owner of the connections is told by their threads. No lock of the connection is
+/// held meanwhile, and nothing in here may wait for the network.
+pub(crate) trait Hooks: Send + Sync {
+    /// A reset is done.
+    fn was_reset(&self, id: ConnectionId);
+    /// The connection has been parked for its time. What is returned is kept until its socket
+    /// is closed; `None`: somebody has taken it.
+    fn expire(&self, id: ConnectionId) -> Option<Keep>;
+    /// The socket is closed, the thread ends.
+    fn ended(&self, id: ConnectionId);
+}
+
+/// An operation on its way to the connection thread.
+pub(super) struct Order<P: Protocol> {
+    pub operation: P::Operation,
+    pub promise: OperationPromise<P>,
+    pub count: Count,
+}
+
+/// Counts one operation as pending for as long as it lives.
+pub(super) struct Count(Arc<Counters>);
+
+impl Count {
+    fn new(counters: &Arc<Counters>) -> Self {
+        counters.pending.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        self.0.pending.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// What a connection thread is asked to do.
+pub(super) enum Request<P: Protocol> {
+    Operation(Order<P>, Option<SessionId>),
+    Acquire(SessionId, SignalPromise<P>),
+    Release(SessionId),
+    Reset(SignalPromise<P>, Count),
+    Close {
+        keep: Option<Keep>,
+        deadline: Option<Instant>,
+    },
+}
+
+/// Figures of one connection, for explanations and statistics.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Operations that have been sent and are not over.
+    pub pending: AtomicUsize,
+    pub operations: AtomicU64,
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+    /// Times the thread woke up.
+    pub wakeups: AtomicU64,
+    closed: AtomicBool,
+    phase: AtomicU8,
+    running: Mutex<Option<&'static str>>,
+}
+
+impl Counters {
+    /// What the connection is doing.
+    pub(crate) fn activity(&self) -> String {
+        if self.closed.load(Ordering::SeqCst) {
+            return "closed".to_owned();
+        }
+        let pending = self.pending.load(Ordering::SeqCst);
+        if let Some(phase) = self.phase() {
+            return phase.to_string();
+        }
+        match *self.running.lock() {
+            Some(verb) if pending > 1 => format!("{verb} and {} more", pending - 1),
+            Some(verb) => verb.to_owned(),
+            None if pending > 0 => format!("{pending} queued"),
+            None => "idle".to_owned(),
+        }
+    }
+
+    /// Where the connection is on its way to being ready.
+    pub(super) fn phase(&self) -> Option<Phase> {
+        match self.phase.load(Ordering::SeqCst) {
+            0 => Some(Phase::Resolve),
+            1 => Some(Phase::Connect),
+            2 => Some(Phase::Tls),
+            3 => Some(Phase::Login),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_phase(&self, phase: Option<Phase>) {
+        let number = match phase {
+            Some(Phase::Resolve) => 0,
+            Some(Phase::Connect) => 1,
+            Some(Phase::Tls) => 2,
+            Some(_) => 3,
+            None => 4,
+        };
+        self.phase.store(number, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_running(&self, verb: Option<&'static str>) {
+        *self.running.lock() = verb;
+    }
+}
+
+pub(super) type Readiness<P> = Option<Result<(), Failure<<P as Protocol>::Failure>>>;
+
+pub(super) struct Shared<P: Protocol> {
+    pub id: ConnectionId,
+    sender: Sender<Request<P>>,
+    pub doorbell: Doorbell<mio::Waker>,
+    /// A paused reader has taken what waited, or a caller has given up.
+    pub resumed: AtomicBool,
+    readiness: Mutex<Readiness<P>>,
+    readiness_changed: Condvar,
+    pub counters: Arc<Counters>,
+}
+
+impl<P: Protocol> Shared<P> {
+    /// Settles whether the connection became ready. Only the first answer counts.
+    pub fn set_readiness(&self, result: Result<(), Failure<P::Failure>>) {
+        self.readiness.lock().get_or_insert(result);
+        self.readiness_changed.notify_all();
+    }
+
+    /// From now on nothing sent to this connection will be carried out.
+    pub fn set_closed(&self) {
+        self.counters.closed.store(true, Ordering::SeqCst);
+    }
+}
+
+impl<P: Protocol> Resume for Shared<P> {
+    fn resume(&self) {
+        self.resumed.store(true, Ordering::SeqCst);
+        self.doorbell.ring();
+    }
+}
+
+/// A handle of a connection. All threads may share it.
+pub(crate) struct Connection<P: Protocol>(Arc<Shared<P>>);
+
+impl<P: Protocol> Clone for Connection<P> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<P: Protocol> Connection<P> {
+    /// Starts the thread of a new connection, which connects and authenticates until
+    /// `deadline`. Operations may be sent at once; they wait until it is ready.
+    pub(crate) fn open(
+        id: ConnectionId,
+        settings: Arc<Settings>,
+        protocol: P,
+        hooks: Arc<dyn Hooks>,
+        deadline: Option<Instant>,
+    ) -> Result<(Self, JoinHandle<()>), Failure<P::Failure>> {
+        let (sender, receiver): (_, Receiver<Request<P>>) = unbounded();
+        let poll = mio::Poll::new().map_err(|error| Failure::system("a poll instance", error))?;
+        let waker = mio::Waker::new(poll.registry(), EventLoop::<P>::WAKER)
+            .map_err(|error| Failure::system("a waker", error))?;
+        let shared = Arc::new(Shared {
+            id,
+            sender,
+            doorbell: Doorbell::new(waker),
+            resumed: AtomicBool::new(false),
+            readiness: Mutex::new(None),
+            readiness_changed: Condvar::new(),
+            counters: Arc::new(Counters::default()),
+        });
+        let name = format!("{}-{id} {}", settings.protocol, settings.host);
+        let stack_size = settings.stack_size;
+        let event_loop = EventLoop::new(
+            Arc::clone(&shared),
+            receiver,
+            poll,
+            settings,
+            protocol,
+            hooks,
+            deadline,
+        );
+        let thread = std::thread::Builder::new()
+            .name(name)
+            .stack_size(stack_size)
+            .spawn(move || event_loop.run())
+            .map_err(|error| Failure::system("a thread", error))?;
+        Ok((Self(shared), thread))
+    }
+
+    pub(crate) fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+
+    /// Waits until the connection is authenticated or has failed.
+    pub(crate) fn wait_ready(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(), Failure<P::Failure>> {
+        let mut readiness = self.0.readiness.lock();
+        loop {
+            if let Some(result) = &*readiness {
+                return result.clone();
+            }
+            if crate::sync::wait(&self.0.readiness_changed, &mut readiness, deadline)
+                && readiness.is_none()
+            {
+                let phase = self.0.counters.phase().unwrap_or(Phase::Login);
+                return Err(Failure::TimedOut(phase));
+            }
+        }
+    }
+
+    /// Why the connection could not be opened, if that is so.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.counters.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether operations that were sent are not over yet.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.counters.pending.load(Ordering::SeqCst) > 0
+    }
+
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.0.counters
+    }
+
+    /// Sends an operation, of `session` if the caller holds one.
+    pub(crate) fn submit(
+        &self,
+        operation: P::Operation,
+        session: Option<SessionId>,
+    ) -> OperationReply<P> {
+        let (promise, reply) = slot(Failure::Closed);
+        let order = Order {
+            operation,
+            promise,
+            count: Count::new(&self.0.counters),
+        };
+        self.send(Request::Operation(order, session));
+        reply.resume_with(Arc::clone(&self.0) as Arc<dyn Resume>)
+    }
+
+    /// Asks for the connection alone. The session lasts until [`Connection::release`], which
+    /// must also follow when the wait is given up.
+    pub(crate) fn acquire(&self, session: SessionId) -> SignalReply<P> {
+        let (promise, reply) = slot(Failure::Closed);
+        self.send(Request::Acquire(session, promise));
+        reply
+    }
+
+    pub(crate) fn release(&self, session: SessionId) {
+        self.send(Request::Release(session));
+    }
+
+    /// Brings the connection back to the state of a new one, behind everything that was sent
+    /// before.
+    pub(crate) fn reset(&self) -> SignalReply<P> {
+        let (promise, reply) = slot(Failure::Closed);
+        self.send(Request::Reset(promise, Count::new(&self.0.counters)));
+        reply
+    }
+
+    /// Says goodbye and closes the socket, by `deadline` at the latest; then drops `keep`.
+    pub(crate) fn close(&self, keep: Option<Keep>, deadline: Option<Instant>) {
+        self.send(Request::Close { keep, deadline });
+    }
+
+    fn send(&self, request: Request<P>) {
+        // A thread that has ended has dropped its receiver: the request comes back, is
+        // dropped here, and its promise tells the caller.
+        if self.0.sender.send(request).is_ok() {
+            self.0.doorbell.ring();
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! The only sockets, threads and clock of the crate.
+//!
+//! One connection is one thread with one readiness loop ([`event_loop`]) over its socket and
+//! a waker. Commands reach it through a channel ([`handle`]), replies leave through slots
+//! ([`slot`]). What the bytes mean is left to a [`Protocol`](crate::protocol::machine::Protocol).
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the layer that may look at the clock"
+)]
+
+pub(crate) mod clock;
+mod connect;
+pub(crate) mod doorbell;
+mod event_loop;
+pub(crate) mod failure;
+pub(crate) mod handle;
+pub(crate) mod queue;
+pub(crate) mod settings;
+pub(crate) mod slot;
+pub(crate) mod transport;

@@ -1,0 +1,29 @@
+//! What a connection is told about its peer and its bounds.
+
+use std::time::Duration;
+
+use super::transport::Tls;
+
+/// The same for every connection of a client.
+pub(crate) struct Settings {
+    /// The protocol's name, for thread names and log lines.
+    pub protocol: &'static str,
+    pub host: String,
+    pub port: u16,
+    /// How to do TLS, if at all.
+    pub tls: Option<Tls>,
+    /// TLS from the first byte; else the protocol asks for it.
+    pub implicit_tls: bool,
+    /// Stack of a connection thread, in bytes.
+    pub stack_size: usize,
+    /// Bytes of one reply that may wait for its reader before the connection stops reading.
+    pub window: usize,
+    /// Bytes of one reply that may wait for its reader when others wait behind it.
+    pub buffer_limit: usize,
+    /// How long a parked connection is kept.
+    pub idle_timeout: Duration,
+    /// How long an authenticated connection stays silent before it sends something harmless.
+    pub keep_alive: Option<Duration>,
+    /// How long a server may be silent after the last caller has given up waiting for it.
+    pub stall_timeout: Duration,
+}

@@ -1,0 +1,639 @@
+//! The connections of one client.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::{JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::ledger::{Holder, Role};
+use super::quota::{Grant, Permit, Quota, Refused};
+use super::route::{self, Held, PoolId};
+use crate::connection::clock;
+use crate::connection::failure::{Failure, Phase};
+use crate::connection::handle::{
+    Connection, ConnectionId, Hooks, Keep, OperationReply, SignalReply,
+};
+use crate::connection::queue::SessionId;
+use crate::connection::settings::Settings;
+use crate::connection::slot::Event;
+use crate::protocol::machine::Protocol;
+
+/// A wait for a permit that lasts longer is logged, once.
+const LONG_WAIT: Duration = Duration::from_secs(30);
+/// How long a connection that nobody needs any more may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Why a connection could not be had.
+#[derive(Clone, Debug)]
+pub(crate) enum PoolError<F> {
+    /// `create_connection` on the thread that created the client.
+    CreatingThread,
+    /// `create_connection` with a quota of one.
+    SingleConnection,
+    /// No permit came in time.
+    NoPermit(Vec<Holder>),
+    /// The client has been shut down.
+    ShutDown,
+    Failure(Failure<F>),
+}
+
+impl<F> From<Failure<F>> for PoolError<F> {
+    fn from(failure: Failure<F>) -> Self {
+        Self::Failure(failure)
+    }
+}
+
+type Fail<P> = Failure<<P as Protocol>::Failure>;
+type PoolResult<T, P> = Result<T, PoolError<<P as Protocol>::Failure>>;
+
+/// A parked connection.
+pub(crate) struct Warm<P: Protocol> {
+    connection: Connection<P>,
+    permit: Permit<Warm<P>>,
+}
+
+/// A permit and the connection that uses it now; a broken one is replaced when it is needed.
+struct Seat<P: Protocol> {
+    permit: Permit<Warm<P>>,
+    connection: Connection<P>,
+}
+
+/// How to build the protocol machine of a new connection.
+pub(crate) type MakeProtocol<P> = Box<dyn Fn() -> P + Send + Sync>;
+
+/// Figures since the client was made.
+#[derive(Debug, Default)]
+struct Figures {
+    opened: AtomicU64,
+    reused: AtomicU64,
+    operations: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    wakeups: AtomicU64,
+}
+
+/// A look at a pool's figures.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub quota: usize,
+    pub open: usize,
+    pub parked: usize,
+    pub waiting: usize,
+    pub opened: u64,
+    pub reused: u64,
+    pub operations: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub wakeups: u64,
+    pub holders: Vec<Holder>,
+}
+
+/// The connections of one client.
+pub(crate) struct Pool<P: Protocol> {
+    id: PoolId,
+    creator: ThreadId,
+    quota: Arc<Quota<Warm<P>>>,
+    settings: Arc<Settings>,
+    make: MakeProtocol<P>,
+    /// Time for opening a connection that no caller waits for by name.
+    open_timeout: Option<Duration>,
+    main: Mutex<Option<Seat<P>>>,
+    /// Given back while replies were still to come.
+    draining: Mutex<HashMap<ConnectionId, Warm<P>>>,
+    live: Mutex<HashMap<ConnectionId, Live<P>>>,
+    live_changed: Condvar,
+    figures: Figures,
+    shut: AtomicBool,
+    this: Weak<Self>,
+}
+
+/// A connection whose thread has not been joined.
+struct Live<P: Protocol> {
+    connection: Connection<P>,
+    thread: Option<JoinHandle<()>>,
+    ended: bool,
+}
+
+impl<P: Protocol> Pool<P> {
+    /// Opens the main connection and waits until it is ready.
+    pub(crate) fn connect(
+        settings: Settings,
+        quota: usize,
+        open_timeout: Option<Duration>,
+        deadline: Option<Instant>,
+        make: MakeProtocol<P>,
+    ) -> PoolResult<Arc<Self>, P> {
+        let pool = Arc::new_cyclic(|this| Self {
+            id: next_id(),
+            creator: std::thread::current().id(),
+            quota: Quota::new(quota),
+            settings: Arc::new(settings),
+            make,
+            open_timeout,
+            main: Mutex::new(None),
+            draining: Mutex::default(),
+            live: Mutex::default(),
+            live_changed: Condvar::new(),
+            figures: Figures::default(),
+            shut: AtomicBool::new(false),
+            this: this.clone(),
+        });
+        let permit = match pool.quota.try_acquire() {
+            Ok(Grant::Fresh(permit)) => permit,
+            Ok(Grant::Warm(_)) | Err(_) => return Err(PoolError::ShutDown),
+        };
+        permit.entry().set_role(Role::Main);
+        let result = pool.open(&permit, deadline).and_then(|connection| {
+            connection.wait_ready(deadline)?;
+            *pool.main.lock() = Some(Seat { permit, connection });
+            Ok(())
+        });
+        match result {
+            Ok(()) => Ok(pool),
+            Err(error) => {
+                let _ = pool.shutdown(clock::after(GOODBYE));
+                Err(error)
+            }
+        }
+    }
+
+    /// The most connections that may be open.
+    pub(crate) fn quota_limit(&self) -> usize {
+        self.quota.limit()
+    }
+
+    /// Starts a connection thread under `permit`.
+    fn open(
+        &self,
+        permit: &Permit<Warm<P>>,
+        deadline: Option<Instant>,
+    ) -> PoolResult<Connection<P>, P> {
+        self.join_ended();
+        let id = next_id();
+        let hooks: Arc<dyn Hooks> = Arc::new(PoolHooks(self.this.clone()));
+        // Held across the start so that a thread that ends at once finds itself in the table.
+        let mut live = self.live.lock();
+        if self.shut.load(Ordering::SeqCst) {
+            return Err(PoolError::ShutDown);
+        }
+        let (connection, thread) = Connection::open(
+            id,
+            Arc::clone(&self.settings),
+            (self.make)(),
+            hooks,
+            deadline,
+        )?;
+        live.insert(
+            id,
+            Live {
+                connection: connection.clone(),
+                thread: Some(thread),
+                ended: false,
+            },
+        );
+        drop(live);
+        permit.entry().set_connection(connection.counters());
+        self.figures.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(connection)
+    }
+
+    /// The seat's connection, opened anew where it is broken. Its socket is closed by then:
+    /// the two never count at the same time.
+    fn working(&self, seat: &mut Seat<P>) -> PoolResult<Connection<P>, P> {
+        if seat.connection.is_closed() {
+            let deadline = self.open_timeout.and_then(clock::after);
+            seat.connection = self.open(&seat.permit, deadline)?;
+        }
+        Ok(seat.connection.clone())
+    }
+
+    /// Where the calling thread's operations go.
+    fn route(&self) -> PoolResult<(Connection<P>, Option<SessionId>), P> {
+        if let Some(held) = route::top(self.id) {
+            if let Some(scope) = route::downcast::<ScopeSeat<P>>(&held) {
+                let mut seat = scope.seat.borrow_mut();
+                let seat = seat.as_mut().ok_or(PoolError::ShutDown)?;
+                return Ok((self.working(seat)?, None));
+            }
+            if let Some(exclusive) = route::downcast::<ExclusiveSeat<P>>(&held) {
+                return Ok((exclusive.connection.clone(), Some(exclusive.session)));
+            }
+        }
+        let mut main = self.main.lock();
+        let seat = main.as_mut().ok_or(PoolError::ShutDown)?;
+        Ok((self.working(seat)?, None))
+    }
+
+    /// Sends an operation along the calling thread's route.
+    pub(crate) fn submit(&self, operation: P::Operation) -> PoolResult<OperationReply<P>, P> {
+        let (connection, session) = self.route()?;
+        Ok(connection.submit(operation, session))
+    }
+
+    /// Binds a connection to the calling thread. With `wait` false it takes what is there.
+    pub(crate) fn create_scope(
+        self: &Arc<Self>,
+        wait: bool,
+        deadline: Option<Instant>,
+    ) -> PoolResult<ScopeGuard<P>, P> {
+        if std::thread::current().id() == self.creator {
+            return Err(PoolError::CreatingThread);
+        }
+        if self.quota.limit() <= 1 {
+            return Err(PoolError::SingleConnection);
+        }
+        if let Some(scope) = route::share::<ScopeSeat<P>>(self.id) {
+            return Ok(ScopeGuard::new(scope));
+        }
+        let grant = self.acquire(wait, deadline)?;
+        let (permit, connection) = match grant {
+            Grant::Warm(warm) if !warm.connection.is_closed() => {
+                self.figures.reused.fetch_add(1, Ordering::Relaxed);
+                (warm.permit, warm.connection)
+            }
+            Grant::Warm(Warm { permit, .. }) | Grant::Fresh(permit) => {
+                permit.entry().set_role(Role::Scope);
+                let connection = self.open(&permit, deadline)?;
+                if let Err(failure) = connection.wait_ready(deadline) {
+                    let permit: Keep = Box::new(permit);
+                    connection.close(Some(permit), clock::after(Duration::ZERO));
+                    return Err(failure.into());
+                }
+                (permit, connection)
+            }
+        };
+        permit.entry().set_role(Role::Scope);
+        let scope = Rc::new(ScopeSeat {
+            seat: Some(Seat { permit, connection }).into(),
+            pool: Arc::clone(self),
+        });
+        route::push(self.id, Rc::clone(&scope) as Rc<dyn Held>);
+        Ok(ScopeGuard::new(scope))
+    }
+
+    fn acquire(
+        &self,
+        wait: bool,
+        deadline: Option<Instant>,
+    ) -> PoolResult<Grant<Warm<P>>, P> {
+        let result = if wait {
+            let nag = || self.explain_long_wait();
+            let at = clock::after(LONG_WAIT);
+            self.quota
+                .acquire(deadline, at.map(|at| (at, &nag as &dyn Fn())))
+        } else {
+            self.quota.try_acquire()
+        };
+        result.map_err(|refused| match refused {
+            Refused::NotInTime => PoolError::NoPermit(self.quota.ledger.holders()),
+            Refused::Closed => PoolError::ShutDown,
+        })
+    }
+
+    fn explain_long_wait(&self) {
+        let holders = self.quota.ledger.holders();
+        let list: Vec<String> = holders.iter().map(ToString::to_string).collect();
+        log::warn!(
+            "{} {}: a thread has waited {LONG_WAIT:?} for one of {} connections: {}",
+            self.settings.protocol,
+            self.settings.host,
+            self.quota.limit(),
+            list.join("; ")
+        );
+    }
+
+    /// Takes the calling thread's route for this thread alone.
+    pub(crate) fn exclusive(
+        self: &Arc<Self>,
+        deadline: Option<Instant>,
+    ) -> PoolResult<ExclusiveGuard<P>, P> {
+        if let Some(held) = route::top(self.id) {
+            if route::downcast::<ExclusiveSeat<P>>(&held).is_some() {
+                if let Some(seat) = route::share::<ExclusiveSeat<P>>(self.id) {
+                    return Ok(ExclusiveGuard::new(seat));
+                }
+            }
+        }
+        let (connection, _) = self.route()?;
+        let session = next_id();
+        let reply = connection.acquire(session);
+        if let Err(failure) = wait_signal(reply, deadline) {
+            connection.release(session);
+            return Err(failure.into());
+        }
+        let seat = Rc::new(ExclusiveSeat {
+            connection,
+            session,
+            released: false.into(),
+        });
+        route::push(self.id, Rc::clone(&seat) as Rc<dyn Held>);
+        Ok(ExclusiveGuard::new(seat))
+    }
+
+    /// Parks a connection whose user is done with it, without waiting for the network.
+    fn give_back(&self, seat: Seat<P>) -> Option<SignalReply<P>> {
+        let Seat { permit, connection } = seat;
+        if connection.is_closed() {
+            return None;
+        }
+        if self.shut.load(Ordering::SeqCst) || self.settings.idle_timeout.is_zero() {
+            permit.entry().set_role(Role::Closing);
+            connection.close(Some(Box::new(permit)), clock::after(GOODBYE));
+            return None;
+        }
+        let id = connection.id();
+        let busy = connection.is_busy();
+        permit
+            .entry()
+            .set_role(if busy { Role::Draining } else { Role::Parked });
+        let warm = Warm {
+            connection: connection.clone(),
+            permit,
+        };
+        let reply;
+        if busy {
+            // Replies are still to come. It is parked when they have come.
+            self.draining.lock().insert(id, warm);
+            reply = connection.reset();
+        } else {
+            // The reset goes ahead of whatever the next taker sends.
+            reply = connection.reset();
+            if let Err(warm) = self.quota.park(warm) {
+                let permit: Keep = Box::new(warm.permit);
+                warm.connection.close(Some(permit), clock::after(GOODBYE));
+            }
+        }
+        if connection.is_closed() {
+            self.forget(id);
+        }
+        Some(reply)
+    }
+
+    /// Drops what is kept of a connection that has ended, its permit included.
+    fn forget(&self, id: ConnectionId) {
+        let draining = self.draining.lock().remove(&id);
+        let parked = self.quota.take_warm(|warm| warm.connection.id() == id);
+        drop((draining, parked));
+    }
+
+    fn join_ended(&self) {
+        let mut threads = Vec::new();
+        self.live.lock().retain(|_, live| {
+            if live.ended {
+                threads.extend(live.thread.take());
+            }
+            !live.ended
+        });
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let holders = self.quota.ledger.holders();
+        let mut operations = self.figures.operations.load(Ordering::Relaxed);
+        let mut bytes_in = self.figures.bytes_in.load(Ordering::Relaxed);
+        let mut bytes_out = self.figures.bytes_out.load(Ordering::Relaxed);
+        let mut wakeups = self.figures.wakeups.load(Ordering::Relaxed);
+        let live = self.live.lock();
+        let mut open = 0;
+        for one in live.values().filter(|one| !one.ended) {
+            open += 1;
+            let counters = one.connection.counters();
+            operations += counters.operations.load(Ordering::Relaxed);
+            bytes_in += counters.bytes_in.load(Ordering::Relaxed);
+            bytes_out += counters.bytes_out.load(Ordering::Relaxed);
+            wakeups += counters.wakeups.load(Ordering::Relaxed);
+        }
+        drop(live);
+        Snapshot {
+            quota: self.quota.limit(),
+            open,
+            parked: self.quota.parked(),
+            waiting: self.quota.waiting(),
+            opened: self.figures.opened.load(Ordering::Relaxed),
+            reused: self.figures.reused.load(Ordering::Relaxed),
+            operations,
+            bytes_in,
+            bytes_out,
+            wakeups,
+            holders,
+        }
+    }
+
+    /// Ends every connection and joins their threads.
+    ///
+    /// # Errors
+    /// What had to be left running at `deadline`.
+    pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> Result<(), Vec<Holder>> {
+        self.shut.store(true, Ordering::SeqCst);
+        let main = self.main.lock().take();
+        let warm = self.quota.close();
+        let mut live = self.live.lock();
+        for one in live.values() {
+            one.connection.close(None, deadline);
+        }
+        let mut late = false;
+        while live.values().any(|one| !one.ended) {
+            late = crate::sync::wait(&self.live_changed, &mut live, deadline)
+                && live.values().any(|one| !one.ended);
+            if late {
+                break;
+            }
+        }
+        drop(live);
+        self.join_ended();
+        let left = late.then(|| self.quota.ledger.holders());
+        drop((main, warm));
+        left.map_or(Ok(()), Err)
+    }
+}
+
+/// What connection threads tell the pool.
+struct PoolHooks<P: Protocol>(Weak<Pool<P>>);
+
+impl<P: Protocol> Hooks for PoolHooks<P> {
+    fn was_reset(&self, id: ConnectionId) {
+        let Some(pool) = self.0.upgrade() else {
+            return;
+        };
+        let drained = pool.draining.lock().remove(&id);
+        if let Some(warm) = drained {
+            warm.permit.entry().set_role(Role::Parked);
+            if let Err(warm) = pool.quota.park(warm) {
+                let permit: Keep = Box::new(warm.permit);
+                warm.connection.close(Some(permit), clock::after(GOODBYE));
+            }
+        }
+    }
+
+    fn expire(&self, id: ConnectionId) -> Option<Keep> {
+        let pool = self.0.upgrade()?;
+        let warm = pool.quota.take_warm(|warm| warm.connection.id() == id)?;
+        warm.permit.entry().set_role(Role::Closing);
+        Some(Box::new(warm.permit))
+    }
+
+    fn ended(&self, id: ConnectionId) {
+        let Some(pool) = self.0.upgrade() else {
+            return;
+        };
+        pool.forget(id);
+        let mut live = pool.live.lock();
+        if let Some(one) = live.get_mut(&id) {
+            one.ended = true;
+            let counters = one.connection.counters();
+            let figures = &pool.figures;
+            for (sum, part) in [
+                (&figures.operations, &counters.operations),
+                (&figures.bytes_out, &counters.bytes_out),
+                (&figures.wakeups, &counters.wakeups),
+                (&figures.bytes_in, &counters.bytes_in),
+            ] {
+                sum.fetch_add(part.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        drop(live);
+        pool.live_changed.notify_all();
+    }
+}
+
+/// Waits for something that has no result but its completion.
+pub(crate) fn wait_signal<F>(
+    mut reply: crate::connection::slot::Reply<(), (), Failure<F>>,
+    deadline: Option<Instant>,
+) -> Result<(), Failure<F>> {
+    loop {
+        match reply.next(deadline) {
+            Event::Part(()) => {}
+            Event::End(result) => return result,
+            Event::TimedOut => return Err(Failure::TimedOut(Phase::Queue)),
+            Event::Nothing => return Err(Failure::Closed),
+        }
+    }
+}
+
+/// A connection that is bound to a thread.
+struct ScopeSeat<P: Protocol> {
+    seat: std::cell::RefCell<Option<Seat<P>>>,
+    pool: Arc<Pool<P>>,
+}
+
+impl<P: Protocol> Held for ScopeSeat<P> {
+    fn give_back(&self) {
+        if let Some(seat) = self.seat.take() {
+            self.pool.give_back(seat);
+        }
+    }
+}
+
+/// The guard of a connection scope.
+pub(crate) struct ScopeGuard<P: Protocol> {
+    scope: Option<Rc<ScopeSeat<P>>>,
+}
+
+impl<P: Protocol> ScopeGuard<P> {
+    fn new(scope: Rc<ScopeSeat<P>>) -> Self {
+        Self { scope: Some(scope) }
+    }
+
+    /// What the connection is doing.
+    pub(crate) fn activity(&self) -> String {
+        self.scope
+            .as_ref()
+            .and_then(|scope| {
+                let seat = scope.seat.borrow();
+                seat.as_ref().map(|seat| seat.connection.counters().activity())
+            })
+            .unwrap_or_else(|| "closed".to_owned())
+    }
+
+    /// The connection's number.
+    pub(crate) fn connection_id(&self) -> Option<ConnectionId> {
+        let seat = self.scope.as_ref()?.seat.borrow();
+        seat.as_ref().map(|seat| seat.connection.id())
+    }
+
+    /// Gives the connection back and waits until it is in order. The guards of this thread
+    /// that share it keep it.
+    pub(crate) fn close(mut self, deadline: Option<Instant>) -> Result<(), Fail<P>> {
+        let Some(scope) = self.scope.take() else {
+            return Ok(());
+        };
+        let broken = {
+            let seat = scope.seat.borrow();
+            seat.as_ref()
+                .is_some_and(|seat| seat.connection.is_closed())
+        };
+        let last = route::pop(&(Rc::clone(&scope) as Rc<dyn Held>));
+        let seat = if last { scope.seat.take() } else { None };
+        let reply = seat.and_then(|seat| scope.pool.give_back(seat));
+        if broken {
+            return Err(Failure::Closed);
+        }
+        reply.map_or(Ok(()), |reply| wait_signal(reply, deadline))
+    }
+}
+
+impl<P: Protocol> Drop for ScopeGuard<P> {
+    fn drop(&mut self) {
+        if let Some(scope) = self.scope.take() {
+            let held = scope as Rc<dyn Held>;
+            if route::pop(&held) {
+                held.give_back();
+            }
+        }
+    }
+}
+
+/// A connection that a thread has for itself.
+struct ExclusiveSeat<P: Protocol> {
+    connection: Connection<P>,
+    session: SessionId,
+    released: std::cell::Cell<bool>,
+}
+
+impl<P: Protocol> Held for ExclusiveSeat<P> {
+    fn give_back(&self) {
+        if !self.released.replace(true) {
+            self.connection.release(self.session);
+        }
+    }
+}
+
+/// The guard of an exclusive session.
+pub(crate) struct ExclusiveGuard<P: Protocol> {
+    seat: Rc<ExclusiveSeat<P>>,
+}
+
+impl<P: Protocol> ExclusiveGuard<P> {
+    fn new(seat: Rc<ExclusiveSeat<P>>) -> Self {
+        Self { seat }
+    }
+
+    /// Sends an operation inside the session.
+    pub(crate) fn submit(&self, operation: P::Operation) -> OperationReply<P> {
+        self.seat
+            .connection
+            .submit(operation, Some(self.seat.session))
+    }
+}
+
+impl<P: Protocol> Drop for ExclusiveGuard<P> {
+    fn drop(&mut self) {
+        let held = Rc::clone(&self.seat) as Rc<dyn Held>;
+        if route::pop(&held) {
+            held.give_back();
+        }
+    }
+}

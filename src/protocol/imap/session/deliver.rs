@@ -1,0 +1,249 @@
+//! Which FETCH response goes to which caller, and streamed literals.
+
+use bytes::Bytes;
+
+use super::Session;
+use super::answers::uid_in;
+use super::commands::{Kind, Owner};
+use super::operation::{By, End, Part, Refusal, StreamedSection};
+use crate::protocol::imap::response::{self, Attributes, Fetch, OpenSection};
+use crate::protocol::machine::{OperationId, Output};
+use crate::types::ids::{SeqNum, Uid};
+use crate::types::mailbox_info::MailboxEvent;
+use crate::wire::frame::Frame;
+
+/// A literal that is being handed on in chunks.
+#[derive(Clone)]
+pub(super) struct Stream {
+    /// `None`: nobody wants it.
+    to: Option<OperationId>,
+    seq: Option<SeqNum>,
+}
+
+impl Session {
+    /// A FETCH response, perhaps with a literal that follows in chunks.
+    pub(super) fn fetched(&mut self, fetch: Fetch, open_literal: Option<u64>) {
+        let seq = fetch.seq;
+        let owner = self.owner_of(&fetch);
+        if open_literal.is_some() {
+            self.stream = Some(Stream {
+                to: match owner {
+                    Some(Owned::Fetch(id)) if fetch.attributes.uid.is_some() => Some(id),
+                    _ => None,
+                },
+                seq: Some(seq),
+            });
+        }
+        match owner {
+            Some(Owned::Fetch(id)) if fetch.attributes.uid.is_none() => {
+                self.part(
+                    id,
+                    Part::Refused(Refusal {
+                        uid: None,
+                        reason: format!("message {seq} came without its UID"),
+                        is_limit: false,
+                        continued: false,
+                    }),
+                );
+            }
+            Some(Owned::Fetch(id)) => {
+                let selected = self.selected.as_ref();
+                let part = Part::Message {
+                    seq,
+                    uid_validity: selected.and_then(|selected| selected.info.uid_validity),
+                    attributes: Box::new(fetch.attributes),
+                    stream: fetch.open.map(streamed),
+                };
+                self.part(id, part);
+            }
+            Some(Owned::Store(id)) => self.stored(id, seq, fetch.attributes),
+            None => self.flags_changed(seq, fetch.attributes),
+        }
+    }
+
+    /// Finds the command that a FETCH response answers: the oldest one that asked for this
+    /// message, has not had it yet, and asked for what the response holds.
+    fn owner_of(&mut self, fetch: &Fetch) -> Option<Owned> {
+        let uid = fetch.attributes.uid;
+        let only_flags = is_flags_update(&fetch.attributes) && fetch.open.is_none();
+        for command in &mut self.commands {
+            let Owner::Operation(id) = command.owner else {
+                continue;
+            };
+            match &mut command.kind {
+                Kind::Fetch {
+                    by,
+                    set,
+                    flags_only,
+                    seen,
+                } => {
+                    let Some(number) = number(*by, uid, fetch.seq) else {
+                        continue;
+                    };
+                    if !set.contains(number) || seen.contains(number) {
+                        continue;
+                    }
+                    if only_flags && !*flags_only {
+                        continue;
+                    }
+                    seen.insert(number, number);
+                    return Some(Owned::Fetch(id));
+                }
+                Kind::Store { by, set } if only_flags => {
+                    if number(*by, uid, fetch.seq).is_some_and(|number| set.contains(number)) {
+                        return Some(Owned::Store(id));
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn stored(&mut self, id: OperationId, seq: SeqNum, attributes: Attributes) {
+        let Some(active) = self.active.get_mut(&id) else {
+            return;
+        };
+        if let (End::Stored(stored), Some(flags)) = (&mut active.end, attributes.flags) {
+            stored
+                .flags
+                .push((seq, attributes.uid, flags, attributes.mod_seq));
+        }
+    }
+
+    /// Nobody asked: the flags of a message have changed.
+    fn flags_changed(&mut self, seq: SeqNum, attributes: Attributes) {
+        if let Some(flags) = attributes.flags {
+            self.event(MailboxEvent::FlagsChanged {
+                seq,
+                uid: attributes.uid,
+                flags,
+            });
+        }
+    }
+
+    fn part(&mut self, id: OperationId, part: Part) {
+        self.outputs.push_back(Output::Part(id, part));
+    }
+
+    pub(super) fn chunk(&mut self, bytes: Bytes) {
+        if let Some(id) = self.stream.as_ref().and_then(|stream| stream.to) {
+            self.part(id, Part::Chunk(bytes));
+        }
+    }
+
+    /// What follows a streamed literal; perhaps another one.
+    pub(super) fn rest_of_stream(&mut self, frame: &Frame) {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        if frame.open_literal.is_some() {
+            self.stream = Some(stream.clone());
+        }
+        let (Some(id), Some(seq)) = (stream.to, stream.seq) else {
+            return;
+        };
+        match response::parse_fetch_rest(frame, &self.config.limits, seq) {
+            Ok(fetch) => {
+                let part = Part::Rest {
+                    attributes: Box::new(fetch.attributes),
+                    stream: fetch.open.map(streamed),
+                };
+                self.part(id, part);
+            }
+            Err(error) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.to = None;
+                }
+                self.part(
+                    id,
+                    Part::Refused(Refusal {
+                        uid: None,
+                        reason: error.to_string(),
+                        is_limit: error.is_limit(),
+                        continued: true,
+                    }),
+                );
+            }
+        }
+    }
+
+    /// What follows a streamed literal went beyond a limit.
+    pub(super) fn break_stream(&mut self, reason: &str) {
+        let Some(id) = self.stream.take().and_then(|stream| stream.to) else {
+            return;
+        };
+        self.part(
+            id,
+            Part::Refused(Refusal {
+                uid: None,
+                reason: reason.to_owned(),
+                is_limit: true,
+                continued: true,
+            }),
+        );
+    }
+
+    /// A FETCH response that cannot be read: the caller that asked for it is told which
+    /// message it misses.
+    pub(super) fn refuse_message(&mut self, frame: &Frame, reason: &str, is_limit: bool) {
+        let uid = uid_in(&frame.head);
+        let command = self.commands.iter_mut().find(|one| match &one.kind {
+            Kind::Fetch { by, set, .. } => {
+                *by == By::Sequence || uid.is_none_or(|uid| set.contains(uid.get()))
+            }
+            _ => false,
+        });
+        let owner = command.map(|command| command.owner);
+        if frame.open_literal.is_some() {
+            self.stream = Some(Stream {
+                to: None,
+                seq: None,
+            });
+        }
+        let Some(Owner::Operation(id)) = owner else {
+            return;
+        };
+        self.part(
+            id,
+            Part::Refused(Refusal {
+                uid,
+                reason: reason.to_owned(),
+                is_limit,
+                continued: false,
+            }),
+        );
+    }
+}
+
+enum Owned {
+    Fetch(OperationId),
+    Store(OperationId),
+}
+
+fn number(by: By, uid: Option<Uid>, seq: SeqNum) -> Option<u32> {
+    match by {
+        By::Uid => uid.map(Uid::get),
+        By::Sequence => Some(seq.get()),
+    }
+}
+
+fn streamed(open: OpenSection) -> StreamedSection {
+    StreamedSection {
+        section: open.section,
+        origin: open.origin,
+        size: open.length,
+    }
+}
+
+/// Whether a response holds nothing but flags, as one that nobody asked for does.
+fn is_flags_update(attributes: &Attributes) -> bool {
+    attributes.flags.is_some()
+        && attributes.internal_date.is_none()
+        && attributes.size.is_none()
+        && attributes.envelope.is_none()
+        && attributes.body_structure.is_none()
+        && attributes.sections.is_empty()
+        && attributes.extended.is_none()
+        && attributes.others.is_empty()
+}

@@ -1,0 +1,228 @@
+//! The client's side of one IMAP connection (RFC 3501, RFC 9051).
+//!
+//! A [`Session`] goes through [`login`] to its ready state and then carries out operations.
+//! An operation is one atomic unit: SELECT where another mailbox is selected, then one
+//! command or several. Operations overlap as far as their answers can be told apart
+//! ([`overlap`]); their commands are in [`commands`], their answers are matched in [`answers`]
+//! and [`deliver`].
+
+mod active;
+mod answers;
+mod commands;
+mod deliver;
+mod login;
+pub(crate) mod operation;
+mod overlap;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
+use crate::types::capability::Capabilities;
+use crate::types::limits::Limits;
+use crate::types::mailbox_info::MailboxEvent;
+use crate::types::secret::Credentials;
+use crate::wire::framer::{FrameLimits, Framer};
+use crate::wire::receive::ReceiveBuffer;
+use crate::wire::send::SendBuffer;
+
+use active::{Active, Selected};
+use commands::{Command, Writer};
+use login::Login;
+use operation::{End, Failure, Operation, Part};
+
+/// How the transport is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS before anything else, or nothing.
+    StartTls,
+    /// None.
+    Clear,
+}
+
+/// What a session is told about its account and its bounds.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub protection: Protection,
+    pub credentials: Credentials,
+    /// A password may be sent without TLS.
+    pub allow_cleartext: bool,
+    /// Extensions to ENABLE after the login, where they are offered.
+    pub enable: Vec<String>,
+    pub limits: Limits,
+}
+
+/// Events about the selected mailbox that are kept until somebody asks.
+const MAX_EVENTS: usize = 10_000;
+
+/// The client's side of one connection.
+pub(crate) struct Session {
+    config: Config,
+    login: Login,
+    /// The transport is encrypted.
+    secure: bool,
+    framer: Framer,
+    capabilities: Capabilities,
+    /// The mailbox that is selected.
+    selected: Option<Box<Selected>>,
+    /// The mailbox that is being selected, as far as it is known.
+    selecting: Option<Box<Selected>>,
+    events: Vec<MailboxEvent>,
+    /// The commands that have not been answered, in the order of their tags.
+    commands: VecDeque<Command>,
+    writer: Writer,
+    active: HashMap<OperationId, Active>,
+    /// Operations whose own commands may be written now.
+    ready: VecDeque<OperationId>,
+    /// Where the chunks of the streamed literal go.
+    stream: Option<deliver::Stream>,
+    outputs: VecDeque<Output<Self>>,
+    next_tag: u64,
+    /// Untagged responses since the last tagged one.
+    untagged: u64,
+    resetting: bool,
+}
+
+impl Session {
+    pub(crate) fn new(config: Config) -> Self {
+        let limits = FrameLimits {
+            response: config.limits.line(),
+            literal: config.limits.literal(),
+            stream_threshold: config.limits.streamed_above(),
+        };
+        Self {
+            secure: config.protection == Protection::Implicit,
+            config,
+            login: Login::Unconnected,
+            framer: Framer::new(limits),
+            capabilities: Capabilities::default(),
+            selected: None,
+            selecting: None,
+            events: Vec::new(),
+            commands: VecDeque::new(),
+            writer: Writer::default(),
+            active: HashMap::new(),
+            ready: VecDeque::new(),
+            stream: None,
+            outputs: VecDeque::new(),
+            next_tag: 1,
+            untagged: 0,
+            resetting: false,
+        }
+    }
+
+    fn event(&mut self, event: MailboxEvent) {
+        match self.events.len() {
+            MAX_EVENTS => self.events.push(MailboxEvent::Overflow),
+            len if len > MAX_EVENTS => {}
+            _ => self.events.push(event),
+        }
+    }
+
+    /// Another mailbox, or none, is selected from now on.
+    fn deselect(&mut self) {
+        self.selected = None;
+        self.events.clear();
+    }
+
+    /// Hands the operations that may begin their own commands through the gate.
+    fn begin_ready(&mut self, gate: &mut dyn Gate) {
+        while let Some(id) = self.ready.pop_front() {
+            if gate.write(id) {
+                self.begin(id);
+            } else if self.active.remove(&id).is_some() {
+                self.outputs.push_back(Output::Withdrawn(id));
+            }
+        }
+    }
+
+    /// Goes on with a reset once nothing else is under way.
+    fn begin_reset(&mut self) {
+        if !self.resetting || !self.commands.is_empty() || !self.active.is_empty() {
+            return;
+        }
+        if self.selected.is_none() {
+            self.resetting = false;
+            self.outputs.push_back(Output::WasReset);
+            return;
+        }
+        self.send_unselect();
+    }
+}
+
+impl Protocol for Session {
+    type Operation = Operation;
+    type Part = Part;
+    type End = End;
+    type Failure = Failure;
+
+    fn connected(&mut self) {
+        self.login = Login::Greeting;
+    }
+
+    fn secured(&mut self) {
+        self.secure = true;
+        self.after_tls();
+    }
+
+    fn accepts(&self, operation: &Operation) -> bool {
+        self.may_overlap(operation)
+    }
+
+    fn submit(&mut self, id: OperationId, operation: Operation) {
+        self.take_up(id, operation);
+    }
+
+    fn reset(&mut self) {
+        self.resetting = true;
+        self.begin_reset();
+    }
+
+    fn keep_alive(&mut self) {
+        self.send_noop();
+    }
+
+    fn quit(&mut self) {
+        self.send_logout();
+    }
+
+    fn is_quiet(&self) -> bool {
+        self.commands.is_empty() && self.active.is_empty() && !self.resetting
+    }
+
+    fn advance(
+        &mut self,
+        input: &mut ReceiveBuffer,
+        output: &mut SendBuffer,
+        gate: &mut dyn Gate,
+    ) -> Result<(), Failure> {
+        // What was submitted goes out first: it does not depend on what has come.
+        self.begin_ready(gate);
+        self.writer.flush(output, &self.capabilities);
+        while !self.login.is_waiting_for_tls() {
+            let framed = self
+                .framer
+                .next(input)
+                .map_err(|error| Failure::protocol(error.to_string()))?;
+            let Some(framed) = framed else {
+                break;
+            };
+            self.receive(framed, input)?;
+        }
+        self.begin_ready(gate);
+        self.begin_reset();
+        self.writer.flush(output, &self.capabilities);
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<Output<Self>> {
+        self.outputs.pop_front()
+    }
+
+    fn name_of(operation: &Operation) -> &'static str {
+        operation.request.verb()
+    }
+}

@@ -1,0 +1,119 @@
+//! Bounds on what a server controls.
+
+/// What a client accepts from a server before it gives up on the connection with a typed error.
+///
+/// The defaults leave room for every mailbox that is in good order; raise one where an error
+/// names it. A limit is reached only by data that was really received: an announced size
+/// alone allocates nothing.
+///
+/// ```
+/// use mailpool::Limits;
+/// let limits = Limits::default().max_line(64 << 20).stream_threshold(1 << 20);
+/// # let _ = limits;
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct Limits {
+    line: usize,
+    literal: usize,
+    nesting: usize,
+    list_items: usize,
+    untagged_responses: u64,
+    buffered_body: usize,
+    stream_threshold: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            line: 16 << 20,
+            literal: 1 << 20,
+            nesting: 100,
+            list_items: 100_000,
+            untagged_responses: 10_000_000,
+            buffered_body: 64 << 20,
+            stream_threshold: 256 << 10,
+        }
+    }
+}
+
+impl Limits {
+    /// The length of one response without its literals, in bytes; 16 MiB by default. A SEARCH
+    /// without ESEARCH answers with one number for each message in a single line.
+    pub const fn max_line(mut self, bytes: usize) -> Self {
+        self.line = bytes;
+        self
+    }
+
+    /// The size of a literal that is held in memory and is no message data, such as a subject
+    /// or a mailbox name, in bytes; 1 MiB by default. Message data has no such limit.
+    pub const fn max_literal(mut self, bytes: usize) -> Self {
+        self.literal = bytes;
+        self
+    }
+
+    /// How deep parentheses may be nested, as in the body structure of a message that contains
+    /// messages; 100 by default. The stack of the connection's thread holds for 100 in a debug
+    /// build.
+    pub const fn max_nesting(mut self, levels: usize) -> Self {
+        self.nesting = levels;
+        self
+    }
+
+    /// How many items one list may have, such as flags, addresses or parameters; 100,000 by
+    /// default.
+    pub const fn max_list_items(mut self, items: usize) -> Self {
+        self.list_items = items;
+        self
+    }
+
+    /// How many untagged responses one command may have; 10,000,000 by default. A FETCH has
+    /// one for each message.
+    pub const fn max_untagged_responses(mut self, responses: u64) -> Self {
+        self.untagged_responses = responses;
+        self
+    }
+
+    /// How much message data is buffered for a caller that reads slowly while others wait for
+    /// the connection, in bytes; 64 MiB by default. Above it the slow reader's operation fails.
+    pub const fn max_buffered_body(mut self, bytes: usize) -> Self {
+        self.buffered_body = bytes;
+        self
+    }
+
+    /// Message data larger than this many bytes is delivered as a stream and not held whole;
+    /// 256 KiB by default.
+    pub const fn stream_threshold(mut self, bytes: usize) -> Self {
+        self.stream_threshold = bytes;
+        self
+    }
+
+    pub(crate) const fn line(&self) -> usize {
+        self.line
+    }
+
+    pub(crate) const fn literal(&self) -> usize {
+        self.literal
+    }
+
+    pub(crate) const fn nesting(&self) -> usize {
+        self.nesting
+    }
+
+    pub(crate) const fn list_items(&self) -> usize {
+        self.list_items
+    }
+
+    pub(crate) const fn untagged_responses(&self) -> u64 {
+        self.untagged_responses
+    }
+
+    pub(crate) const fn buffered_body(&self) -> usize {
+        self.buffered_body
+    }
+
+    /// See [`Limits::stream_threshold`].
+    pub(crate) const fn streamed_above(&self) -> usize {
+        self.stream_threshold
+    }
+}
