@@ -72,6 +72,8 @@ pub(super) struct EventLoop<P: Protocol> {
     reset_counts: Vec<super::handle::Count>,
     readable: bool,
     writable: bool,
+    /// The peer has said that nothing more comes.
+    read_closed: bool,
     ready: bool,
     /// By when the connection has to be ready.
     open_by: Option<Instant>,
@@ -114,6 +116,7 @@ impl<P: Protocol> EventLoop<P> {
             reset_counts: Vec::new(),
             readable: false,
             writable: false,
+            read_closed: false,
             ready: false,
             open_by,
             parked_at: None,
@@ -559,7 +562,8 @@ impl<P: Protocol> EventLoop<P> {
                     .counters
                     .bytes_in
                     .fetch_add(count as u64, Ordering::Relaxed);
-                self.readable = !drained;
+                // The end of the stream may have been reported together with the data.
+                self.readable = !drained || self.read_closed;
                 self.last_in = Instant::now();
                 Ok(true)
             }
@@ -647,6 +651,7 @@ impl<P: Protocol> EventLoop<P> {
         for event in &self.events {
             if event.token() == Self::SOCKET {
                 // An error or a hang-up is found by the next read or write.
+                self.read_closed |= event.is_read_closed();
                 self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
                 self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
             }

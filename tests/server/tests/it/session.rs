@@ -214,13 +214,16 @@ fn no_input_brings_a_session_down() {
         "a LIST \"\" \"*%\"",
         "a STATUS INBOX (MESSAGES UNSEEN)",
         "a RENAME \"&AOk-\" b/c",
-        "a UID COPY 1:4294967295 INBOX",
+        "a UID COPY 1:4294967295 Other",
         "a SELECT INBOX (CONDSTORE)",
         "a ENABLE CONDSTORE",
         "a ID (\"name\" NIL)",
         "a UID EXPUNGE 1:*",
     ];
-    let server = builder().without("AUTH=PLAIN").start().unwrap();
+    let server = builder()
+        .mailbox("alice", "Other", [""; 0])
+        .start()
+        .unwrap();
     let mut state = 42_u64;
     let mut random = move |below: usize| {
         state = state
@@ -228,7 +231,7 @@ fn no_input_brings_a_session_down() {
             .wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below
     };
-    for _ in 0..20 {
+    for _ in 0..2000 {
         let mut client = Client::selected(&server);
         for _ in 0..100 {
             let mut bytes = SEEDS[random(SEEDS.len())].as_bytes().to_vec();

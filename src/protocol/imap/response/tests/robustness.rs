@@ -7,8 +7,22 @@ use proptest::prelude::*;
 #[test]
 fn every_sample_is_understood() {
     for sample in SAMPLES {
-        if let Err(error) = read(sample) {
-            panic!("{}: {error}", sample.escape_ascii());
+        let sample_text = sample.escape_ascii();
+        match read(sample) {
+            Ok(Response::Untagged(Untagged::Fetch(fetch))) => {
+                let Attributes {
+                    envelope,
+                    body_structure,
+                    others,
+                    ..
+                } = fetch.attributes;
+                assert!(!matches!(envelope, Some(Err(_))), "{sample_text}");
+                assert!(!matches!(body_structure, Some(Err(_))), "{sample_text}");
+                let unknown = others.iter().filter(|(name, _)| name != "X-UNKNOWN");
+                assert_eq!(unknown.count(), 0, "{sample_text}: {others:?}");
+            }
+            Ok(_) => {}
+            Err(error) => panic!("{sample_text}: {error}"),
         }
     }
 }

@@ -1,0 +1,36 @@
+//! What several tests need.
+
+use mailpool::{Credentials, ImapClient, ImapClientBuilder, Security};
+use mailpool_test_server::Server;
+
+/// The user of the embedded server, and the password.
+pub(crate) const USER: (&str, &str) = ("alice", "secret");
+
+/// A server with one user and an INBOX of `count` small messages, without TLS.
+pub(crate) fn server_with(count: usize) -> Server {
+    Server::builder()
+        .user(USER.0, USER.1)
+        .mailbox(USER.0, "INBOX", (0..count).map(message))
+        .start()
+        .expect("the embedded server starts")
+}
+
+/// A small message; different numbers give different ones.
+pub(crate) fn message(number: usize) -> Vec<u8> {
+    format!("From: a@example.org\r\nSubject: message {number}\r\n\r\nThis is message {number}.\r\n")
+        .into_bytes()
+}
+
+/// A client's builder for `server`, without TLS.
+pub(crate) fn builder(server: &Server) -> ImapClientBuilder {
+    ImapClient::builder("127.0.0.1")
+        .port(server.port())
+        .security(Security::None)
+        .allow_cleartext_password()
+        .credentials(Credentials::password(USER.0, USER.1))
+}
+
+/// A client of `server`, without TLS.
+pub(crate) fn client(server: &Server) -> ImapClient {
+    builder(server).connect().expect("the client connects")
+}
