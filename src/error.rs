@@ -282,7 +282,10 @@ impl Error {
             self.kind(),
             ErrorKind::Timeout { .. }
                 | ErrorKind::ShutdownTimeout { .. }
-                | ErrorKind::NoPermit { waited: Some(_), .. }
+                | ErrorKind::NoPermit {
+                    waited: Some(_),
+                    ..
+                }
         )
     }
 
@@ -336,10 +339,7 @@ impl Error {
         text.contains("connection") && (text.contains("too many") || text.contains("maximum"))
     }
 
-    pub(crate) fn from_failure(
-        failure: Failure<operation::Failure>,
-        progress: Progress,
-    ) -> Self {
+    pub(crate) fn from_failure(failure: Failure<operation::Failure>, progress: Progress) -> Self {
         let certainty = match (&failure, progress) {
             (Failure::Protocol(operation::Failure::Rejected { .. }), _) => Certainty::Rejected,
             (_, Progress::NotWritten) => Certainty::NotSent,

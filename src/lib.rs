@@ -32,26 +32,30 @@
 
 // Layers, top to bottom. `tests/it/layers.rs` checks the direction of imports.
 mod client;
+mod connection;
 mod error;
 mod pool;
-mod connection;
 mod protocol;
-mod wire;
 mod types;
+mod wire;
 
 mod sync;
 
 pub use client::{
-    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate,
-    ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
+    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
+    ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
 };
 pub use connection::failure::Phase;
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use pool::ledger::{Holder, Role};
-pub use types::body_structure::*;
+pub use types::body_structure::{
+    BodyContent, BodyStructure, Disposition, Parameter, Part, PartFields, Parts, TransferEncoding,
+};
 pub use types::capability::Capabilities;
 pub use types::date::{Date, DateTime};
-pub use types::envelope::{Address, AttributeError, Envelope};
+pub use types::envelope::{
+    Address, AddressEntry, AddressList, AttributeError, AttributeErrorKind, Envelope,
+};
 pub use types::flag::{Flag, FlagName, Flags};
 pub use types::ids::{ModSeq, SeqNum, Uid, UidValidity};
 pub use types::invalid::InvalidArgument;
@@ -61,8 +65,9 @@ pub use types::listing::{ListEntry, MailboxAttribute, MailboxStatus, Namespace, 
 pub use types::mailbox_info::{MailboxEvent, MailboxInfo};
 pub use types::mailbox_name::{InvalidMailboxName, MailboxName};
 pub use types::query::Query;
+pub use types::raw_text::RawText;
 pub use types::request::{Append, StatusItems, Store};
 pub use types::response_code::{AppendUid, CopyUid, ResponseCode, UidRanges};
 pub use types::secret::{Credentials, Secret};
-pub use types::section::{Partial, PartPath, Section};
+pub use types::section::{PartPath, Partial, Section};
 pub use types::set::{SeqSet, UidSet};

@@ -253,8 +253,7 @@ impl ImapClientBuilder {
             }),
             implicit_tls: self.security == Security::Tls,
             tls,
-            stack_size: STACK_BASE
-                .saturating_add(STACK_PER_LEVEL.saturating_mul(limits.nesting())),
+            stack_size: STACK_BASE.saturating_add(STACK_PER_LEVEL.saturating_mul(limits.nesting())),
             window: 1024 * 1024,
             buffer_limit: limits.buffered_body(),
             idle_timeout: self.idle_timeout,
@@ -275,10 +274,8 @@ impl ImapClientBuilder {
         };
         let make = Box::new(move || Session::new(config.clone()));
         let started = clock::now();
-        let pool =
-            Pool::connect(settings, self.quota, self.timeout, deadline, make).map_err(|error| {
-                Error::from_pool(error, self.quota, Some(clock::now() - started))
-            })?;
+        let pool = Pool::connect(settings, self.quota, self.timeout, deadline, make)
+            .map_err(|error| Error::from_pool(error, self.quota, Some(clock::now() - started)))?;
         Ok(ImapClient::new(
             pool,
             self.shutdown_timeout,
@@ -299,8 +296,7 @@ impl ImapClientBuilder {
         let mut builder = native_tls::TlsConnector::builder();
         builder.min_protocol_version(Some(native_tls::Protocol::Tlsv12));
         for pem in &self.ca_pem {
-            let certificates =
-                native_tls::Certificate::stack_from_pem(pem).map_err(tls_error)?;
+            let certificates = native_tls::Certificate::stack_from_pem(pem).map_err(tls_error)?;
             if certificates.is_empty() {
                 return Err(invalid("the CA file", "holds no certificate in PEM"));
             }

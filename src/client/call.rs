@@ -62,11 +62,7 @@ pub(crate) enum Next {
 
 /// Waits for the next part of a reply, or for its end. `phase` names a wait for something
 /// that has been written.
-pub(crate) fn next(
-    reply: &mut ImapReply,
-    deadline: Option<Instant>,
-    phase: Phase,
-) -> Result<Next> {
+pub(crate) fn next(reply: &mut ImapReply, deadline: Option<Instant>, phase: Phase) -> Result<Next> {
     match reply.next(deadline) {
         Event::Part(part) => Ok(Next::Part(part)),
         Event::End(Ok(end)) => Ok(Next::End(end)),
@@ -78,9 +74,7 @@ pub(crate) fn next(
                 },
                 Certainty::NotSent,
             ),
-            Progress::Written => {
-                Error::new(ErrorKind::Timeout { phase }, Certainty::MaybeExecuted)
-            }
+            Progress::Written => Error::new(ErrorKind::Timeout { phase }, Certainty::MaybeExecuted),
         }),
         Event::Nothing => Err(Error::from_failure(Failure::Closed, reply.progress())),
     }

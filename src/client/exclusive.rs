@@ -6,9 +6,9 @@ use std::ops::Deref;
 use super::call;
 use super::fetch::Fetch;
 use super::imap::ImapClient;
-use super::mailbox::{FlagsUpdate, Mailbox, MoveOutcome};
+use super::mailbox::{FlagsUpdate, Mailbox, MoveOutcome, validity_of};
 use crate::error::{Error, Result};
-use crate::pool::pool::ExclusiveGuard;
+use crate::pool::guard::ExclusiveGuard;
 use crate::protocol::imap::session::Session;
 use crate::protocol::imap::session::operation::{By, End, Request};
 use crate::types::ids::SeqNum;
@@ -120,7 +120,13 @@ impl ExclusiveMailbox<'_> {
     /// # Errors
     /// As [`Mailbox::search`].
     pub fn search_sequence(&self, query: Query) -> Result<SeqSet> {
-        match self.call(Request::Search(By::Sequence, query))? {
+        let mut operation = self.mailbox.operation(None, Request::Noop)?;
+        if let Some(target) = &mut operation.target {
+            target.uid_validity = validity_of(&query)?;
+        }
+        operation.request = Request::Search(By::Sequence, query);
+        let deadline = self.mailbox.client.patience.begin();
+        match call::wait(self.session.guard.submit(operation), deadline)? {
             End::Found(found) => Ok(found.numbers.into()),
             other => Err(call::unexpected(&other)),
         }

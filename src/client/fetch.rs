@@ -208,11 +208,7 @@ impl Shared {
     }
 
     /// What follows the streamed body, once it has been read to its end.
-    pub(super) fn rest(
-        shared: &Arc<Mutex<Self>>,
-        stream: u64,
-        origin: Origin,
-    ) -> Result<Message> {
+    pub(super) fn rest(shared: &Arc<Mutex<Self>>, stream: u64, origin: Origin) -> Result<Message> {
         let mut inner = shared.lock();
         while inner.chunk(stream)?.is_some() {}
         if !inner.rest_to_come {

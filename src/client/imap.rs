@@ -84,11 +84,7 @@ impl ImapClient {
         ImapClientBuilder::new(host.into())
     }
 
-    pub(super) fn new(
-        pool: Arc<ImapPool>,
-        shutdown_timeout: Duration,
-        patience: Patience,
-    ) -> Self {
+    pub(super) fn new(pool: Arc<ImapPool>, shutdown_timeout: Duration, patience: Patience) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pool,
@@ -137,7 +133,7 @@ impl ImapClient {
     /// std::thread::scope(|threads| {
     ///     threads.spawn(|| -> mailpool::Result<()> {
     ///         let _connection = client.create_connection()?;
-    ///         client.mailbox("Archive").status(mailpool::StatusItems::all())?;
+    ///         client.mailbox("Archive").status(mailpool::StatusItems::default())?;
     ///         Ok(())
     ///     });
     /// });

@@ -3,10 +3,11 @@
 use super::call;
 use super::fetch::Fetch;
 use super::imap::ImapClient;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::imap::session::operation::{By, End, Operation, Request, Target};
 use crate::types::flag::Flags;
-use crate::types::ids::{ModSeq, SeqNum, Uid};
+use crate::types::ids::{ModSeq, SeqNum, Uid, UidValidity};
+use crate::types::invalid::InvalidArgument;
 use crate::types::items::Items;
 use crate::types::listing::MailboxStatus;
 use crate::types::mailbox_info::MailboxInfo;
@@ -29,10 +30,11 @@ use crate::types::set::UidSet;
 /// # Examples
 /// ```no_run
 /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
-/// use mailpool::{Flag, Query, Store};
+/// use mailpool::{Date, Flag, Query, Store};
 ///
 /// let inbox = client.mailbox("INBOX");
-/// let old = inbox.search(Query::before("1-Jan-2020".parse().expect("a date")))?;
+/// let new_year = Date::new(2020, 1, 1).expect("a date");
+/// let old = inbox.search(Query::all().before(new_year))?;
 /// inbox.store(&old, Store::add([Flag::Seen]))?;
 /// inbox.move_to(&old, "Archive")?;
 /// # Ok(())
@@ -210,9 +212,25 @@ impl Mailbox {
     /// the server has it).
     ///
     /// # Errors
-    /// As [`select`](Self::select).
+    /// As [`select`](Self::select);
+    /// [`ErrorKind::UidValidityChanged`](crate::ErrorKind::UidValidityChanged) if the query
+    /// names UIDs of an earlier state of the mailbox, and
+    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if it names sequence
+    /// numbers.
     pub fn search(&self, query: Query) -> Result<UidSet> {
-        match self.call(None, Request::Search(By::Uid, query))? {
+        if query.has_sequence_numbers() {
+            return Err(InvalidArgument::new(
+                "query",
+                "names sequence numbers, which mean nothing outside an exclusive session",
+            )
+            .into());
+        }
+        let mut operation = self.operation(None, Request::Noop)?;
+        if let Some(target) = &mut operation.target {
+            target.uid_validity = validity_of(&query)?;
+        }
+        operation.request = Request::Search(By::Uid, query);
+        match self.client.call(operation)? {
             End::Found(found) => {
                 Ok(UidSet::from(found.numbers).with_uid_validity(found.uid_validity))
             }
@@ -319,6 +337,22 @@ impl Mailbox {
             End::Expunged(numbers) => Ok(numbers.len()),
             other => Err(call::unexpected(&other)),
         }
+    }
+}
+
+/// What the UIDs in a query belong to. Those of two different states of the mailbox cannot
+/// both be meant.
+pub(super) fn validity_of(query: &Query) -> Result<Option<UidValidity>> {
+    let (first, others) = match query.uid_validities() {
+        [] => return Ok(None),
+        [first, others @ ..] => (*first, others),
+    };
+    match others.iter().find(|other| **other != first) {
+        None => Ok(Some(first)),
+        Some(other) => Err(Error::not_sent(ErrorKind::UidValidityChanged {
+            expected: *other,
+            found: Some(first),
+        })),
     }
 }
 

@@ -30,11 +30,7 @@ pub struct Message {
 }
 
 impl Message {
-    pub(super) fn new(
-        origin: Origin,
-        mut attributes: Attributes,
-        streamed: Option<Body>,
-    ) -> Self {
+    pub(super) fn new(origin: Origin, mut attributes: Attributes, streamed: Option<Body>) -> Self {
         let sections = std::mem::take(&mut attributes.sections);
         let mut bodies: Vec<Body> = sections
             .into_iter()
@@ -264,12 +260,7 @@ struct Source {
 }
 
 impl BodyReader {
-    pub(super) fn new(
-        shared: Arc<Mutex<Shared>>,
-        stream: u64,
-        size: u64,
-        origin: Origin,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Mutex<Shared>>, stream: u64, size: u64, origin: Origin) -> Self {
         Self {
             present: Bytes::new(),
             source: Some(Source {
@@ -304,9 +295,7 @@ impl BodyReader {
     pub fn finish(self) -> Result<Option<Message>> {
         match self.source {
             None => Ok(None),
-            Some(source) => {
-                Shared::rest(&source.shared, source.stream, source.origin).map(Some)
-            }
+            Some(source) => Shared::rest(&source.shared, source.stream, source.origin).map(Some),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::call::Patience;
 use crate::connection::failure::Failure;
 use crate::connection::slot::Progress;
 use crate::error::{Error, Result};
-use crate::pool::pool::ScopeGuard;
+use crate::pool::guard::ScopeGuard;
 use crate::protocol::imap::session::Session;
 
 /// A connection of its own for the calling thread.

@@ -12,23 +12,19 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Poll, Token};
 
 use super::clock::earlier;
-use super::connect;
 use super::failure::{Failure, Phase};
 use super::handle::{Hooks, Keep, OperationPromise, Order, Request, Shared, SignalPromise};
 use super::queue::{CommandQueue, Front, Waiting};
 use super::settings::Settings;
-use super::slot::Resume;
-use super::transport::{Handshake, ReadOutcome, TlsFailure, Transport};
+use super::transport::{ReadOutcome, Transport};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Weigh};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
@@ -38,55 +34,55 @@ const AFTER_GOODBYE: Duration = Duration::from_secs(2);
 /// Queue length from which abandoned operations are looked for.
 const SWEEP: usize = 64;
 
-type Fail<P> = Failure<<P as Protocol>::Failure>;
+pub(super) type Fail<P> = Failure<<P as Protocol>::Failure>;
 
 /// An operation under way.
-struct InFlight<P: Protocol> {
-    promise: OperationPromise<P>,
-    count: super::handle::Count,
-    verb: &'static str,
+pub(super) struct InFlight<P: Protocol> {
+    pub(super) promise: OperationPromise<P>,
+    pub(super) count: super::handle::Count,
+    pub(super) verb: &'static str,
 }
 
 /// The connection is to be ended.
-struct Closing {
-    deadline: Option<Instant>,
-    said: bool,
+pub(super) struct Closing {
+    pub(super) deadline: Option<Instant>,
+    pub(super) said: bool,
 }
 
 pub(super) struct EventLoop<P: Protocol> {
-    shared: Arc<Shared<P>>,
-    receiver: Receiver<Request<P>>,
-    poll: Poll,
-    events: Events,
-    settings: Arc<Settings>,
-    hooks: Arc<dyn Hooks>,
-    protocol: P,
-    transport: Transport,
-    input: ReceiveBuffer,
-    output: SendBuffer,
-    queue: CommandQueue<Order<P>, SignalPromise<P>>,
-    in_flight: HashMap<OperationId, InFlight<P>>,
-    next_operation: OperationId,
+    pub(super) shared: Arc<Shared<P>>,
+    pub(super) receiver: Receiver<Request<P>>,
+    pub(super) poll: Poll,
+    pub(super) events: Events,
+    pub(super) settings: Arc<Settings>,
+    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) protocol: P,
+    pub(super) transport: Transport,
+    pub(super) input: ReceiveBuffer,
+    pub(super) output: SendBuffer,
+    pub(super) queue: CommandQueue<Order<P>, SignalPromise<P>>,
+    pub(super) in_flight: HashMap<OperationId, InFlight<P>>,
+    pub(super) next_operation: OperationId,
     /// The callers that wait for a reset, with what counts it as pending.
-    resets: Vec<SignalPromise<P>>,
-    reset_counts: Vec<super::handle::Count>,
-    readable: bool,
-    writable: bool,
+    pub(super) resets: Vec<SignalPromise<P>>,
+    pub(super) reset_counts: Vec<super::handle::Count>,
+    pub(super) readable: bool,
+    pub(super) writable: bool,
     /// The peer has said that nothing more comes.
-    read_closed: bool,
-    ready: bool,
+    pub(super) read_closed: bool,
+    pub(super) ready: bool,
     /// By when the connection has to be ready.
-    open_by: Option<Instant>,
-    parked_at: Option<Instant>,
-    closing: Option<Closing>,
-    keep: Option<Keep>,
-    last_in: Instant,
-    last_out: Instant,
+    pub(super) open_by: Option<Instant>,
+    pub(super) parked_at: Option<Instant>,
+    pub(super) closing: Option<Closing>,
+    pub(super) keep: Option<Keep>,
+    pub(super) last_in: Instant,
+    pub(super) last_out: Instant,
 }
 
 impl<P: Protocol> EventLoop<P> {
     pub(super) const WAKER: Token = Token(0);
-    const SOCKET: Token = Token(1);
+    pub(super) const SOCKET: Token = Token(1);
 
     pub(super) fn new(
         shared: Arc<Shared<P>>,
@@ -133,142 +129,6 @@ impl<P: Protocol> EventLoop<P> {
         self.end(result);
     }
 
-    fn open(&mut self) -> Result<(), Fail<P>> {
-        let addresses = self.resolve()?;
-        self.connect(&addresses)?;
-        if self.settings.implicit_tls {
-            self.handshake()?;
-        }
-        self.enter(Phase::Login);
-        self.protocol.connected();
-        Ok(())
-    }
-
-    fn enter(&mut self, phase: Phase) {
-        self.shared.counters.set_phase(Some(phase));
-    }
-
-    fn resolve(&mut self) -> Result<Vec<SocketAddr>, Fail<P>> {
-        self.enter(Phase::Resolve);
-        let bell = Arc::clone(&self.shared);
-        let answer = connect::resolve(&self.settings.host, self.settings.port, move || {
-            bell.resume();
-        })
-        .map_err(|error| Failure::system("a thread", error))?;
-        loop {
-            if let Ok(answer) = answer.try_recv() {
-                let addresses = answer.map_err(|error| Failure::Resolve(Arc::new(error)))?;
-                if addresses.is_empty() {
-                    let none = io::Error::new(io::ErrorKind::NotFound, "no address");
-                    return Err(Failure::Resolve(Arc::new(none)));
-                }
-                return Ok(addresses);
-            }
-            self.wait_while_opening(self.open_by)?;
-        }
-    }
-
-    /// Tries the addresses one after the other, each with its share of the time that is left:
-    /// one socket at a time, so that the quota also holds while connecting.
-    fn connect(&mut self, addresses: &[SocketAddr]) -> Result<(), Fail<P>> {
-        self.enter(Phase::Connect);
-        let mut last = Failure::TimedOut(Phase::Connect);
-        for (index, address) in addresses.iter().enumerate() {
-            let left = addresses.len() - index;
-            let until = self.open_by.map(|open_by| {
-                let now = Instant::now();
-                let share = open_by.saturating_duration_since(now)
-                    / u32::try_from(left).unwrap_or(u32::MAX);
-                now + share
-            });
-            match self.connect_to(*address, until) {
-                Ok(()) => return Ok(()),
-                Err(Failure::Closed) => return Err(Failure::Closed),
-                Err(failure) => {
-                    log::debug!("{} {address}: {failure}", self.settings.protocol);
-                    last = failure;
-                }
-            }
-        }
-        Err(last)
-    }
-
-    fn connect_to(&mut self, address: SocketAddr, until: Option<Instant>) -> Result<(), Fail<P>> {
-        let refused = |source: Arc<io::Error>| Failure::Connect { address, source };
-        let mut stream = TcpStream::connect(address).map_err(|error| {
-            // EMFILE and its like are the system's refusal, not the peer's.
-            if matches!(error.raw_os_error(), Some(23 | 24)) {
-                Failure::system("a socket", error)
-            } else {
-                refused(Arc::new(error))
-            }
-        })?;
-        self.readable = false;
-        self.writable = false;
-        self.poll
-            .registry()
-            .register(
-                &mut stream,
-                Self::SOCKET,
-                Interest::READABLE | Interest::WRITABLE,
-            )
-            .map_err(|error| Failure::system("readiness events", error))?;
-        loop {
-            if self.writable || self.readable {
-                match connect::connected(&stream) {
-                    Some(Ok(())) => break,
-                    Some(Err(error)) => return Err(refused(error)),
-                    None => self.writable = false,
-                }
-            }
-            self.wait_while_opening(until)?;
-        }
-        // Without it a peer's delayed ACK holds up every second small write.
-        if let Err(error) = stream.set_nodelay(true) {
-            return Err(refused(Arc::new(error)));
-        }
-        self.transport = Transport::Plain(stream);
-        Ok(())
-    }
-
-    fn handshake(&mut self) -> Result<(), Fail<P>> {
-        self.enter(Phase::Tls);
-        let settings = Arc::clone(&self.settings);
-        let Some(tls) = &settings.tls else {
-            return Err(Failure::io(io::ErrorKind::Unsupported.into()));
-        };
-        let mut step = self.transport.start_tls(tls);
-        loop {
-            match step {
-                Ok(Handshake::Done) => break,
-                Ok(Handshake::Blocked) => {}
-                Err(TlsFailure::Tls(error)) => return Err(Failure::Tls(Arc::new(error))),
-                Err(TlsFailure::NotPlain) => {
-                    return Err(Failure::io(io::ErrorKind::NotConnected.into()));
-                }
-            }
-            self.wait_while_opening(self.open_by)?;
-            step = self.transport.continue_handshake();
-        }
-        // Records that came with the last handshake message wait inside the TLS layer.
-        self.readable = true;
-        self.writable = true;
-        Ok(())
-    }
-
-    /// Sleeps until something happens, while there is no session yet.
-    fn wait_while_opening(&mut self, until: Option<Instant>) -> Result<(), Fail<P>> {
-        self.take_requests();
-        if self.closing.is_some() {
-            return Err(Failure::Closed);
-        }
-        if until.is_some_and(|until| Instant::now() >= until) {
-            let phase = self.shared.counters.phase().unwrap_or(Phase::Login);
-            return Err(Failure::TimedOut(phase));
-        }
-        self.sleep(until)
-    }
-
     /// Carries out operations until the connection ends.
     fn serve(&mut self) -> Result<(), Fail<P>> {
         loop {
@@ -291,7 +151,7 @@ impl<P: Protocol> EventLoop<P> {
         }
     }
 
-    fn take_requests(&mut self) {
+    pub(super) fn take_requests(&mut self) {
         while let Ok(request) = self.receiver.try_recv() {
             match request {
                 Request::Operation(order, session) => {
@@ -319,30 +179,6 @@ impl<P: Protocol> EventLoop<P> {
                 |order| order.promise.is_wanted(),
                 |session| session.is_wanted(),
             );
-        }
-    }
-
-    fn begin_close(&mut self, keep: Option<Keep>, deadline: Option<Instant>) {
-        if keep.is_some() {
-            self.keep = keep;
-        }
-        let (orders, waiting) = self.queue.clear();
-        for order in orders {
-            drop(order.count);
-            order.promise.finish(Err(Failure::Closed));
-        }
-        for promise in waiting {
-            promise.finish(Err(Failure::Closed));
-        }
-        self.reset_counts.clear();
-        match &mut self.closing {
-            Some(closing) => closing.deadline = earlier(closing.deadline, deadline),
-            None => {
-                self.closing = Some(Closing {
-                    deadline,
-                    said: false,
-                });
-            }
         }
     }
 
@@ -629,7 +465,7 @@ impl<P: Protocol> EventLoop<P> {
         Ok(Some(until))
     }
 
-    fn sleep(&mut self, until: Option<Instant>) -> Result<(), Fail<P>> {
+    pub(super) fn sleep(&mut self, until: Option<Instant>) -> Result<(), Fail<P>> {
         self.shared.doorbell.going_to_sleep();
         let pending = !self.receiver.is_empty() || self.shared.resumed.load(Ordering::SeqCst);
         let timeout = if pending {
@@ -639,10 +475,7 @@ impl<P: Protocol> EventLoop<P> {
         };
         let result = self.poll.poll(&mut self.events, timeout);
         self.shared.doorbell.awake();
-        self.shared
-            .counters
-            .wakeups
-            .fetch_add(1, Ordering::Relaxed);
+        self.shared.counters.wakeups.fetch_add(1, Ordering::Relaxed);
         match result {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
@@ -657,47 +490,6 @@ impl<P: Protocol> EventLoop<P> {
             }
         }
         Ok(())
-    }
-
-    /// Closes the socket first, then tells everybody: who tries again at once finds room.
-    fn end(mut self, result: Result<(), Fail<P>>) {
-        self.transport.close();
-        self.shared.set_closed();
-        let failure = match result {
-            Ok(()) => Failure::Closed,
-            Err(failure) => failure,
-        };
-        if !matches!(failure, Failure::Closed) {
-            log::debug!(
-                "{} connection {} to {}: {failure}",
-                self.settings.protocol,
-                self.shared.id,
-                self.settings.host
-            );
-        }
-        drop(self.keep.take());
-        self.shared.set_readiness(Err(failure.clone()));
-        for (_, in_flight) in self.in_flight.drain() {
-            drop(in_flight.count);
-            in_flight.promise.finish(Err(failure.clone()));
-        }
-        let (orders, waiting) = self.queue.clear();
-        for order in orders {
-            drop(order.count);
-            order.promise.finish(Err(failure.clone()));
-        }
-        for promise in waiting.into_iter().chain(self.resets.drain(..)) {
-            promise.finish(Err(failure.clone()));
-        }
-        // A request that arrives from now on is dropped with the receiver.
-        while let Ok(request) = self.receiver.try_recv() {
-            if let Request::Operation(order, _) = request {
-                drop(order.count);
-                order.promise.finish(Err(failure.clone()));
-            }
-        }
-        drop(self.receiver);
-        self.hooks.ended(self.shared.id);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use crate::sync::{Condvar, Mutex};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use parking_lot::{Condvar, Mutex};
 
 use super::doorbell::Doorbell;
 use super::event_loop::EventLoop;
@@ -20,18 +20,12 @@ use crate::protocol::machine::Protocol;
 pub(crate) type ConnectionId = u64;
 
 /// The caller's end of an operation.
-pub(crate) type OperationReply<P> = Reply<
-    <P as Protocol>::Part,
-    <P as Protocol>::End,
-    Failure<<P as Protocol>::Failure>,
->;
+pub(crate) type OperationReply<P> =
+    Reply<<P as Protocol>::Part, <P as Protocol>::End, Failure<<P as Protocol>::Failure>>;
 
 /// The connection's end of an operation.
-pub(crate) type OperationPromise<P> = Promise<
-    <P as Protocol>::Part,
-    <P as Protocol>::End,
-    Failure<<P as Protocol>::Failure>,
->;
+pub(crate) type OperationPromise<P> =
+    Promise<<P as Protocol>::Part, <P as Protocol>::End, Failure<<P as Protocol>::Failure>>;
 
 /// The caller's end of something that has no result but its completion.
 pub(crate) type SignalReply<P> = Reply<(), (), Failure<<P as Protocol>::Failure>>;
@@ -163,13 +157,13 @@ pub(super) struct Shared<P: Protocol> {
 
 impl<P: Protocol> Shared<P> {
     /// Settles whether the connection became ready. Only the first answer counts.
-    pub fn set_readiness(&self, result: Result<(), Failure<P::Failure>>) {
+    pub(super) fn set_readiness(&self, result: Result<(), Failure<P::Failure>>) {
         self.readiness.lock().get_or_insert(result);
         self.readiness_changed.notify_all();
     }
 
     /// From now on nothing sent to this connection will be carried out.
-    pub fn set_closed(&self) {
+    pub(super) fn set_closed(&self) {
         self.counters.closed.store(true, Ordering::SeqCst);
     }
 }
@@ -237,10 +231,7 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Waits until the connection is authenticated or has failed.
-    pub(crate) fn wait_ready(
-        &self,
-        deadline: Option<Instant>,
-    ) -> Result<(), Failure<P::Failure>> {
+    pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Result<(), Failure<P::Failure>> {
         let mut readiness = self.0.readiness.lock();
         loop {
             if let Some(result) = &*readiness {

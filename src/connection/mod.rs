@@ -11,9 +11,11 @@
 pub(crate) mod clock;
 mod connect;
 pub(crate) mod doorbell;
+mod ending;
 mod event_loop;
 pub(crate) mod failure;
 pub(crate) mod handle;
+mod opening;
 pub(crate) mod queue;
 pub(crate) mod settings;
 pub(crate) mod slot;

@@ -99,12 +99,10 @@ pub(crate) struct Promise<T, E, F> {
 impl<T, E, F> Promise<T, E, F> {
     /// The operation is about to be written. `false`: the caller gave up, write nothing.
     pub(crate) fn commit(&self) -> bool {
-        let written = self.slot.state.compare_exchange(
-            QUEUED,
-            WRITTEN,
-            Ordering::SeqCst,
-            Ordering::SeqCst,
-        );
+        let written =
+            self.slot
+                .state
+                .compare_exchange(QUEUED, WRITTEN, Ordering::SeqCst, Ordering::SeqCst);
         written.is_ok() || written == Err(WRITTEN)
     }
 

@@ -5,6 +5,8 @@
 //! [`Quota`](quota::Quota), alone or together with a parked connection. [`route`] binds a
 //! connection to the thread that took it.
 
+pub(crate) mod guard;
+mod hooks;
 pub(crate) mod ledger;
 #[allow(clippy::module_inception)]
 pub(crate) mod pool;

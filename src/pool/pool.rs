@@ -7,25 +7,26 @@ use std::sync::{Arc, Weak};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
+use super::guard::{ExclusiveGuard, ExclusiveSeat, ScopeGuard, ScopeSeat, wait_signal};
+use super::hooks::PoolHooks;
 use super::ledger::{Holder, Role};
 use super::quota::{Grant, Permit, Quota, Refused};
 use super::route::{self, Held, PoolId};
 use crate::connection::clock;
-use crate::connection::failure::{Failure, Phase};
+use crate::connection::failure::Failure;
 use crate::connection::handle::{
     Connection, ConnectionId, Hooks, Keep, OperationReply, SignalReply,
 };
 use crate::connection::queue::SessionId;
 use crate::connection::settings::Settings;
-use crate::connection::slot::Event;
 use crate::protocol::machine::Protocol;
 
 /// A wait for a permit that lasts longer is logged, once.
 const LONG_WAIT: Duration = Duration::from_secs(30);
 /// How long a connection that nobody needs any more may take to say goodbye.
-const GOODBYE: Duration = Duration::from_secs(5);
+pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -53,19 +54,19 @@ impl<F> From<Failure<F>> for PoolError<F> {
     }
 }
 
-type Fail<P> = Failure<<P as Protocol>::Failure>;
+pub(super) type Fail<P> = Failure<<P as Protocol>::Failure>;
 type PoolResult<T, P> = Result<T, PoolError<<P as Protocol>::Failure>>;
 
 /// A parked connection.
 pub(crate) struct Warm<P: Protocol> {
-    connection: Connection<P>,
-    permit: Permit<Warm<P>>,
+    pub(super) connection: Connection<P>,
+    pub(super) permit: Permit<Warm<P>>,
 }
 
 /// A permit and the connection that uses it now; a broken one is replaced when it is needed.
-struct Seat<P: Protocol> {
-    permit: Permit<Warm<P>>,
-    connection: Connection<P>,
+pub(super) struct Seat<P: Protocol> {
+    pub(super) permit: Permit<Warm<P>>,
+    pub(super) connection: Connection<P>,
 }
 
 /// How to build the protocol machine of a new connection.
@@ -73,13 +74,13 @@ pub(crate) type MakeProtocol<P> = Box<dyn Fn() -> P + Send + Sync>;
 
 /// Figures since the client was made.
 #[derive(Debug, Default)]
-struct Figures {
-    opened: AtomicU64,
-    reused: AtomicU64,
-    operations: AtomicU64,
-    bytes_in: AtomicU64,
-    bytes_out: AtomicU64,
-    wakeups: AtomicU64,
+pub(super) struct Figures {
+    pub(super) opened: AtomicU64,
+    pub(super) reused: AtomicU64,
+    pub(super) operations: AtomicU64,
+    pub(super) bytes_in: AtomicU64,
+    pub(super) bytes_out: AtomicU64,
+    pub(super) wakeups: AtomicU64,
 }
 
 /// A look at a pool's figures.
@@ -102,26 +103,26 @@ pub(crate) struct Snapshot {
 pub(crate) struct Pool<P: Protocol> {
     id: PoolId,
     creator: ThreadId,
-    quota: Arc<Quota<Warm<P>>>,
+    pub(super) quota: Arc<Quota<Warm<P>>>,
     settings: Arc<Settings>,
     make: MakeProtocol<P>,
     /// Time for opening a connection that no caller waits for by name.
     open_timeout: Option<Duration>,
     main: Mutex<Option<Seat<P>>>,
     /// Given back while replies were still to come.
-    draining: Mutex<HashMap<ConnectionId, Warm<P>>>,
-    live: Mutex<HashMap<ConnectionId, Live<P>>>,
-    live_changed: Condvar,
-    figures: Figures,
+    pub(super) draining: Mutex<HashMap<ConnectionId, Warm<P>>>,
+    pub(super) live: Mutex<HashMap<ConnectionId, Live<P>>>,
+    pub(super) live_changed: Condvar,
+    pub(super) figures: Figures,
     shut: AtomicBool,
     this: Weak<Self>,
 }
 
 /// A connection whose thread has not been joined.
-struct Live<P: Protocol> {
-    connection: Connection<P>,
+pub(super) struct Live<P: Protocol> {
+    pub(super) connection: Connection<P>,
     thread: Option<JoinHandle<()>>,
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl<P: Protocol> Pool<P> {
@@ -281,11 +282,7 @@ impl<P: Protocol> Pool<P> {
         Ok(ScopeGuard::new(scope))
     }
 
-    fn acquire(
-        &self,
-        wait: bool,
-        deadline: Option<Instant>,
-    ) -> PoolResult<Grant<Warm<P>>, P> {
+    fn acquire(&self, wait: bool, deadline: Option<Instant>) -> PoolResult<Grant<Warm<P>>, P> {
         let result = if wait {
             let nag = || self.explain_long_wait();
             let at = clock::after(LONG_WAIT);
@@ -341,7 +338,7 @@ impl<P: Protocol> Pool<P> {
     }
 
     /// Parks a connection whose user is done with it, without waiting for the network.
-    fn give_back(&self, seat: Seat<P>) -> Option<SignalReply<P>> {
+    pub(super) fn give_back(&self, seat: Seat<P>) -> Option<SignalReply<P>> {
         let Seat { permit, connection } = seat;
         if connection.is_closed() {
             return None;
@@ -380,7 +377,7 @@ impl<P: Protocol> Pool<P> {
     }
 
     /// Drops what is kept of a connection that has ended, its permit included.
-    fn forget(&self, id: ConnectionId) {
+    pub(super) fn forget(&self, id: ConnectionId) {
         let draining = self.draining.lock().remove(&id);
         let parked = self.quota.take_warm(|warm| warm.connection.id() == id);
         drop((draining, parked));
@@ -456,184 +453,5 @@ impl<P: Protocol> Pool<P> {
         let left = late.then(|| self.quota.ledger.holders());
         drop((main, warm));
         left.map_or(Ok(()), Err)
-    }
-}
-
-/// What connection threads tell the pool.
-struct PoolHooks<P: Protocol>(Weak<Pool<P>>);
-
-impl<P: Protocol> Hooks for PoolHooks<P> {
-    fn was_reset(&self, id: ConnectionId) {
-        let Some(pool) = self.0.upgrade() else {
-            return;
-        };
-        let drained = pool.draining.lock().remove(&id);
-        if let Some(warm) = drained {
-            warm.permit.entry().set_role(Role::Parked);
-            if let Err(warm) = pool.quota.park(warm) {
-                let permit: Keep = Box::new(warm.permit);
-                warm.connection.close(Some(permit), clock::after(GOODBYE));
-            }
-        }
-    }
-
-    fn expire(&self, id: ConnectionId) -> Option<Keep> {
-        let pool = self.0.upgrade()?;
-        let warm = pool.quota.take_warm(|warm| warm.connection.id() == id)?;
-        warm.permit.entry().set_role(Role::Closing);
-        Some(Box::new(warm.permit))
-    }
-
-    fn ended(&self, id: ConnectionId) {
-        let Some(pool) = self.0.upgrade() else {
-            return;
-        };
-        pool.forget(id);
-        let mut live = pool.live.lock();
-        if let Some(one) = live.get_mut(&id) {
-            one.ended = true;
-            let counters = one.connection.counters();
-            let figures = &pool.figures;
-            for (sum, part) in [
-                (&figures.operations, &counters.operations),
-                (&figures.bytes_out, &counters.bytes_out),
-                (&figures.wakeups, &counters.wakeups),
-                (&figures.bytes_in, &counters.bytes_in),
-            ] {
-                sum.fetch_add(part.load(Ordering::Relaxed), Ordering::Relaxed);
-            }
-        }
-        drop(live);
-        pool.live_changed.notify_all();
-    }
-}
-
-/// Waits for something that has no result but its completion.
-pub(crate) fn wait_signal<F>(
-    mut reply: crate::connection::slot::Reply<(), (), Failure<F>>,
-    deadline: Option<Instant>,
-) -> Result<(), Failure<F>> {
-    loop {
-        match reply.next(deadline) {
-            Event::Part(()) => {}
-            Event::End(result) => return result,
-            Event::TimedOut => return Err(Failure::TimedOut(Phase::Queue)),
-            Event::Nothing => return Err(Failure::Closed),
-        }
-    }
-}
-
-/// A connection that is bound to a thread.
-struct ScopeSeat<P: Protocol> {
-    seat: std::cell::RefCell<Option<Seat<P>>>,
-    pool: Arc<Pool<P>>,
-}
-
-impl<P: Protocol> Held for ScopeSeat<P> {
-    fn give_back(&self) {
-        if let Some(seat) = self.seat.take() {
-            self.pool.give_back(seat);
-        }
-    }
-}
-
-/// The guard of a connection scope.
-pub(crate) struct ScopeGuard<P: Protocol> {
-    scope: Option<Rc<ScopeSeat<P>>>,
-}
-
-impl<P: Protocol> ScopeGuard<P> {
-    fn new(scope: Rc<ScopeSeat<P>>) -> Self {
-        Self { scope: Some(scope) }
-    }
-
-    /// What the connection is doing.
-    pub(crate) fn activity(&self) -> String {
-        self.scope
-            .as_ref()
-            .and_then(|scope| {
-                let seat = scope.seat.borrow();
-                seat.as_ref().map(|seat| seat.connection.counters().activity())
-            })
-            .unwrap_or_else(|| "closed".to_owned())
-    }
-
-    /// The connection's number.
-    pub(crate) fn connection_id(&self) -> Option<ConnectionId> {
-        let seat = self.scope.as_ref()?.seat.borrow();
-        seat.as_ref().map(|seat| seat.connection.id())
-    }
-
-    /// Gives the connection back and waits until it is in order. The guards of this thread
-    /// that share it keep it.
-    pub(crate) fn close(mut self, deadline: Option<Instant>) -> Result<(), Fail<P>> {
-        let Some(scope) = self.scope.take() else {
-            return Ok(());
-        };
-        let broken = {
-            let seat = scope.seat.borrow();
-            seat.as_ref()
-                .is_some_and(|seat| seat.connection.is_closed())
-        };
-        let last = route::pop(&(Rc::clone(&scope) as Rc<dyn Held>));
-        let seat = if last { scope.seat.take() } else { None };
-        let reply = seat.and_then(|seat| scope.pool.give_back(seat));
-        if broken {
-            return Err(Failure::Closed);
-        }
-        reply.map_or(Ok(()), |reply| wait_signal(reply, deadline))
-    }
-}
-
-impl<P: Protocol> Drop for ScopeGuard<P> {
-    fn drop(&mut self) {
-        if let Some(scope) = self.scope.take() {
-            let held = scope as Rc<dyn Held>;
-            if route::pop(&held) {
-                held.give_back();
-            }
-        }
-    }
-}
-
-/// A connection that a thread has for itself.
-struct ExclusiveSeat<P: Protocol> {
-    connection: Connection<P>,
-    session: SessionId,
-    released: std::cell::Cell<bool>,
-}
-
-impl<P: Protocol> Held for ExclusiveSeat<P> {
-    fn give_back(&self) {
-        if !self.released.replace(true) {
-            self.connection.release(self.session);
-        }
-    }
-}
-
-/// The guard of an exclusive session.
-pub(crate) struct ExclusiveGuard<P: Protocol> {
-    seat: Rc<ExclusiveSeat<P>>,
-}
-
-impl<P: Protocol> ExclusiveGuard<P> {
-    fn new(seat: Rc<ExclusiveSeat<P>>) -> Self {
-        Self { seat }
-    }
-
-    /// Sends an operation inside the session.
-    pub(crate) fn submit(&self, operation: P::Operation) -> OperationReply<P> {
-        self.seat
-            .connection
-            .submit(operation, Some(self.seat.session))
-    }
-}
-
-impl<P: Protocol> Drop for ExclusiveGuard<P> {
-    fn drop(&mut self) {
-        let held = Rc::clone(&self.seat) as Rc<dyn Held>;
-        if route::pop(&held) {
-            held.give_back();
-        }
     }
 }

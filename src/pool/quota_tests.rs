@@ -116,8 +116,7 @@ mod model {
                         let (quota, held) = (Arc::clone(&quota), Arc::clone(&held));
                         shuttle::thread::spawn(move || {
                             // The model lets any deadline pass or not.
-                            let deadline =
-                                (number == 0).then(crate::connection::clock::now);
+                            let deadline = (number == 0).then(crate::connection::clock::now);
                             match quota.acquire(deadline, None) {
                                 Ok(grant) => {
                                     assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);

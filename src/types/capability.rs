@@ -74,10 +74,6 @@ impl Capabilities {
         self.find("LITERAL-") || self.imap4rev2()
     }
 
-    pub(crate) fn imap4rev1(&self) -> bool {
-        self.find("IMAP4REV1")
-    }
-
     pub(crate) fn imap4rev2(&self) -> bool {
         self.find("IMAP4REV2")
     }
@@ -121,7 +117,9 @@ impl Capabilities {
     }
 
     fn find(&self, upper: &str) -> bool {
-        self.words.binary_search_by(|word| (**word).cmp(upper)).is_ok()
+        self.words
+            .binary_search_by(|word| (**word).cmp(upper))
+            .is_ok()
     }
 }
 
@@ -137,13 +135,19 @@ mod tests {
 
     #[test]
     fn words_are_found_in_any_case() {
-        let line = b"IMAP4rev1 SASL-IR  auth=plain Auth=XOAUTH2 \xff LITERAL- UidPlus APPENDLIMIT=77";
+        let line =
+            b"IMAP4rev1 SASL-IR  auth=plain Auth=XOAUTH2 \xff LITERAL- UidPlus APPENDLIMIT=77";
         let set = Capabilities::from_wire_words(line.split(|byte| *byte == b' '));
-        assert!(set.contains("uidplus") && set.uidplus() && set.imap4rev1() && set.sasl_ir());
+        assert!(
+            set.contains("uidplus") && set.uidplus() && set.contains("IMAP4rev1") && set.sasl_ir()
+        );
         assert!(set.supports_auth("Plain") && set.supports_auth("XOAUTH2"));
         assert!(!set.supports_auth("LOGIN") && !set.contains("AUTH"));
         assert!(set.literal_minus() && !set.literal_plus());
-        assert_eq!(set.auth_mechanisms().collect::<Vec<_>>(), ["PLAIN", "XOAUTH2"]);
+        assert_eq!(
+            set.auth_mechanisms().collect::<Vec<_>>(),
+            ["PLAIN", "XOAUTH2"]
+        );
         assert_eq!(set.value("appendlimit"), Some("77"));
         assert_eq!(set.len(), 7);
     }

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::invalid::InvalidArgument;
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 const SECONDS_PER_DAY: i64 = 86_400;
 
 /// A day of the (proleptic Gregorian) calendar in the years 0 to 9999.
@@ -85,13 +86,19 @@ impl Date {
         let mut parts = text.splitn(3, '-');
         let day = number(parts.next()?.trim_start_matches(' '), 1, 2)?;
         let name = parts.next()?;
-        let month = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(name))? + 1;
+        let month = MONTHS
+            .iter()
+            .position(|month| month.eq_ignore_ascii_case(name))?
+            + 1;
         let year = number(parts.next()?, 4, 4)?;
         Self::new(year, u8::try_from(month).ok()?, u8::try_from(day).ok()?)
     }
 
     fn month_name(self) -> &'static str {
-        MONTHS.get(usize::from(self.month).wrapping_sub(1)).copied().unwrap_or_default()
+        MONTHS
+            .get(usize::from(self.month).wrapping_sub(1))
+            .copied()
+            .unwrap_or_default()
     }
 }
 
@@ -123,7 +130,10 @@ impl FromStr for Date {
     type Err = InvalidArgument;
 
     fn from_str(text: &str) -> Result<Self, InvalidArgument> {
-        Self::parse(text).ok_or(InvalidArgument::new("date", "is not of the form 1-Feb-1994"))
+        Self::parse(text).ok_or(InvalidArgument::new(
+            "date",
+            "is not of the form 1-Feb-1994",
+        ))
     }
 }
 
@@ -160,16 +170,16 @@ pub struct DateTime {
 impl DateTime {
     /// The time, if there is one: up to 23:59:60 (a leap second), with an offset from UTC of
     /// less than 24 hours, positive east of Greenwich.
-    pub fn new(
-        date: Date,
-        hour: u8,
-        minute: u8,
-        second: u8,
-        offset_minutes: i16,
-    ) -> Option<Self> {
+    pub fn new(date: Date, hour: u8, minute: u8, second: u8, offset_minutes: i16) -> Option<Self> {
         let exists =
             hour < 24 && minute < 60 && second <= 60 && (-1439..=1439).contains(&offset_minutes);
-        exists.then_some(Self { date, hour, minute, second, offset_minutes })
+        exists.then_some(Self {
+            date,
+            hour,
+            minute,
+            second,
+            offset_minutes,
+        })
     }
 
     /// The time in UTC; `None` outside the years 0 to 9999.
@@ -177,7 +187,13 @@ impl DateTime {
         let date = Date::from_unix_seconds(seconds)?;
         let second = seconds.rem_euclid(SECONDS_PER_DAY);
         let part = |value: i64| u8::try_from(value).ok();
-        Self::new(date, part(second / 3600)?, part(second / 60 % 60)?, part(second % 60)?, 0)
+        Self::new(
+            date,
+            part(second / 3600)?,
+            part(second / 60 % 60)?,
+            part(second % 60)?,
+            0,
+        )
     }
 
     /// Seconds since 1970-01-01 00:00:00 UTC, leap seconds not counted.
@@ -214,11 +230,6 @@ impl DateTime {
         self.offset_minutes
     }
 
-    /// Reads an INTERNALDATE.
-    pub(crate) fn from_wire(text: &[u8]) -> Option<Self> {
-        std::str::from_utf8(text).ok().and_then(Self::parse)
-    }
-
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim_start_matches(' ').splitn(3, ' ');
         let date = Date::parse(parts.next()?)?;
@@ -235,7 +246,13 @@ impl DateTime {
         if zone % 100 >= 60 {
             return None;
         }
-        Self::new(date, hour, minute, second, sign * (zone / 100 * 60 + zone % 100))
+        Self::new(
+            date,
+            hour,
+            minute,
+            second,
+            sign * (zone / 100 * 60 + zone % 100),
+        )
     }
 }
 
@@ -284,10 +301,12 @@ impl TryFrom<SystemTime> for DateTime {
                 whole.map(|whole| -whole - i64::from(before.subsec_nanos() > 0))
             }
         };
-        seconds.and_then(Self::from_unix_seconds).ok_or(InvalidArgument::new(
-            "date and time",
-            "is outside the years 0 to 9999",
-        ))
+        seconds
+            .and_then(Self::from_unix_seconds)
+            .ok_or(InvalidArgument::new(
+                "date and time",
+                "is outside the years 0 to 9999",
+            ))
     }
 }
 
@@ -313,9 +332,15 @@ mod tests {
 
     #[test]
     fn days_that_do_not_exist_are_refused() {
-        for (year, month, day) in
-            [(2023, 2, 29), (1900, 2, 29), (2024, 4, 31), (2024, 0, 1), (2024, 13, 1), (2024, 1, 0), (10_000, 1, 1)]
-        {
+        for (year, month, day) in [
+            (2023, 2, 29),
+            (1900, 2, 29),
+            (2024, 4, 31),
+            (2024, 0, 1),
+            (2024, 13, 1),
+            (2024, 1, 0),
+            (10_000, 1, 1),
+        ] {
             assert_eq!(Date::new(year, month, day), None, "{year}-{month}-{day}");
         }
         assert!(Date::new(2000, 2, 29).is_some() && Date::new(2024, 2, 29).is_some());
@@ -323,9 +348,11 @@ mod tests {
 
     #[test]
     fn date_times_are_read_and_written() {
-        for text in
-            ["17-Jul-1996 02:44:25 -0700", " 1-Jan-0000 00:00:00 +0000", "31-Dec-9999 23:59:60 +1359"]
-        {
+        for text in [
+            "17-Jul-1996 02:44:25 -0700",
+            " 1-Jan-0000 00:00:00 +0000",
+            "31-Dec-9999 23:59:60 +1359",
+        ] {
             assert_eq!(text.parse::<DateTime>().unwrap().to_string(), text);
         }
         let lenient: DateTime = "1-JAN-2024 00:00:00 -0030".parse().unwrap();
@@ -350,7 +377,10 @@ mod tests {
         ] {
             assert!(bad.parse::<DateTime>().is_err(), "{bad}");
         }
-        assert_eq!("01-feb-1994".parse::<Date>().unwrap().to_string(), "1-Feb-1994");
+        assert_eq!(
+            "01-feb-1994".parse::<Date>().unwrap().to_string(),
+            "1-Feb-1994"
+        );
     }
 
     #[test]
@@ -363,7 +393,10 @@ mod tests {
         assert_eq!(seconds("1-Jan-0000 00:00:00 +0000"), -62_167_219_200);
         let before = UNIX_EPOCH - Duration::from_millis(1500);
         assert_eq!(DateTime::try_from(before).unwrap().unix_seconds(), -2);
-        assert_eq!(Date::try_from(UNIX_EPOCH).unwrap().to_string(), "1-Jan-1970");
+        assert_eq!(
+            Date::try_from(UNIX_EPOCH).unwrap().to_string(),
+            "1-Jan-1970"
+        );
         assert_eq!(DateTime::from_unix_seconds(i64::MAX), None);
         assert_eq!(DateTime::from_unix_seconds(i64::MIN), None);
     }

@@ -158,7 +158,9 @@ impl Flag {
             Flag::Recent,
         ];
         for flag in system {
-            if flag.system_name().is_some_and(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+            if flag
+                .system_name()
+                .is_some_and(|known| name.eq_ignore_ascii_case(known.as_bytes()))
             {
                 return Some(flag);
             }
@@ -350,12 +352,24 @@ mod tests {
             Flag::from_wire(b"\\SeenBefore").map(|flag| flag.to_string()),
             Some("\\SeenBefore".to_owned())
         );
-        assert_eq!(Flag::from_wire(b"Seen"), Some(Flag::keyword("Seen").unwrap()));
+        assert_eq!(
+            Flag::from_wire(b"Seen"),
+            Some(Flag::keyword("Seen").unwrap())
+        );
     }
 
     #[test]
     fn a_flag_that_could_end_a_list_is_refused() {
-        for bad in [&b""[..], b"\\", b"a b", b"a)", b"a\r\nb", b"(a", b"\xff", b"a\0"] {
+        for bad in [
+            &b""[..],
+            b"\\",
+            b"a b",
+            b"a)",
+            b"a\r\nb",
+            b"(a",
+            b"\xff",
+            b"a\0",
+        ] {
             assert_eq!(Flag::from_wire(bad), None, "{bad:?}");
         }
         for odd in [&b"a]b"[..], b"100%", b"\xc3\xa9", b"a{1}"] {
@@ -365,8 +379,10 @@ mod tests {
 
     #[test]
     fn keywords_compare_without_case_and_hash_alike() {
-        let set: std::collections::HashSet<Flag> =
-            ["$Junk", "$JUNK", "$junk"].iter().map(|name| Flag::keyword(name).unwrap()).collect();
+        let set: std::collections::HashSet<Flag> = ["$Junk", "$JUNK", "$junk"]
+            .iter()
+            .map(|name| Flag::keyword(name).unwrap())
+            .collect();
         assert_eq!(set.len(), 1);
         for bad in ["", "a b", "a]", "é", "\\Seen", "a*", "\"", "a\r\nb"] {
             assert!(Flag::keyword(bad).is_err(), "{bad:?}");

@@ -109,22 +109,38 @@ impl Items {
 
     /// `BODY.PEEK[section]`: a section; `\Seen` stays as it is.
     pub fn peek(self, section: Section) -> Self {
-        self.with(SectionItem { section, partial: None, peek: true })
+        self.with(SectionItem {
+            section,
+            partial: None,
+            peek: true,
+        })
     }
 
     /// `BODY.PEEK[section]<offset.len>`: a range of a section; `\Seen` stays as it is.
     pub fn peek_partial(self, section: Section, partial: Partial) -> Self {
-        self.with(SectionItem { section, partial: Some(partial), peek: true })
+        self.with(SectionItem {
+            section,
+            partial: Some(partial),
+            peek: true,
+        })
     }
 
     /// `BODY[section]`: a section; sets `\Seen`.
     pub fn section(self, section: Section) -> Self {
-        self.with(SectionItem { section, partial: None, peek: false })
+        self.with(SectionItem {
+            section,
+            partial: None,
+            peek: false,
+        })
     }
 
     /// `BODY[section]<offset.len>`: a range of a section; sets `\Seen`.
     pub fn section_partial(self, section: Section, partial: Partial) -> Self {
-        self.with(SectionItem { section, partial: Some(partial), peek: false })
+        self.with(SectionItem {
+            section,
+            partial: Some(partial),
+            peek: false,
+        })
     }
 
     fn with(mut self, item: SectionItem) -> Self {
@@ -156,17 +172,10 @@ impl Items {
 
     /// Whether an answer has nothing that a server does not also send unasked.
     pub(crate) fn is_flags_only(&self) -> bool {
-        self.sections.is_empty() && self.words().all(|word| matches!(word, "UID" | "FLAGS" | "MODSEQ"))
-    }
-
-    /// Whether CONDSTORE is needed.
-    pub(crate) fn wants_mod_seq(&self) -> bool {
-        self.mod_seq
-    }
-
-    /// Whether fetching sets `\Seen`, so that the mailbox must not be opened with EXAMINE.
-    pub(crate) fn sets_seen(&self) -> bool {
-        self.sections.iter().any(|item| !item.peek)
+        self.sections.is_empty()
+            && self
+                .words()
+                .all(|word| matches!(word, "UID" | "FLAGS" | "MODSEQ"))
     }
 }
 

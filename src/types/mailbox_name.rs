@@ -56,7 +56,10 @@ pub struct MailboxName {
 impl MailboxName {
     /// The name of the mailbox that every user has.
     pub fn inbox() -> Self {
-        Self { text: "INBOX".into(), wire: None }
+        Self {
+            text: "INBOX".into(),
+            wire: None,
+        }
     }
 
     /// Makes a name from its text.
@@ -78,7 +81,10 @@ impl MailboxName {
             .filter(|text| !text.starts_with(RAW) && !text.contains(['\0', '\r', '\n']));
         let text = decoded.unwrap_or_else(|| raw_text(wire));
         let same = text.as_bytes() == wire;
-        Self { text: text.into(), wire: (!same).then(|| wire.into()) }
+        Self {
+            text: text.into(),
+            wire: (!same).then(|| wire.into()),
+        }
     }
 
     /// The name as text.
@@ -117,7 +123,8 @@ impl MailboxName {
         delimiter: impl Into<Option<char>>,
     ) -> impl Iterator<Item = &str> {
         let delimiter = delimiter.into();
-        self.as_str().split(move |character| Some(character) == delimiter)
+        self.as_str()
+            .split(move |character| Some(character) == delimiter)
     }
 
     /// The same for every spelling of the name.
@@ -134,8 +141,14 @@ pub(crate) fn wire_form(text: &str) -> Result<Vec<u8>, InvalidMailboxName> {
         None => utf7::encode(text).into_bytes(),
     };
     // NUL is encoded by modified UTF-7, and refused all the same.
-    if text.contains('\0') || wire.iter().any(|byte| matches!(byte, b'\0' | b'\r' | b'\n')) {
-        return Err(InvalidMailboxName { reason: "holds NUL, CR or LF" });
+    if text.contains('\0')
+        || wire
+            .iter()
+            .any(|byte| matches!(byte, b'\0' | b'\r' | b'\n'))
+    {
+        return Err(InvalidMailboxName {
+            reason: "holds NUL, CR or LF",
+        });
     }
     Ok(wire)
 }
@@ -143,7 +156,11 @@ pub(crate) fn wire_form(text: &str) -> Result<Vec<u8>, InvalidMailboxName> {
 fn raw_text(wire: &[u8]) -> String {
     let mut text = String::from(RAW);
     let escape = |text: &mut String, bytes: &[u8]| {
-        text.extend(bytes.iter().filter_map(|byte| char::from_u32(RAW as u32 + u32::from(*byte))));
+        text.extend(
+            bytes
+                .iter()
+                .filter_map(|byte| char::from_u32(RAW as u32 + u32::from(*byte))),
+        );
     };
     for chunk in wire.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -288,13 +305,27 @@ mod tests {
         assert_eq!(name, "inbox");
         assert_eq!(HashSet::from([name.clone(), MailboxName::inbox()]).len(), 1);
         assert_eq!(BTreeSet::from([name, MailboxName::inbox()]).len(), 1);
-        assert_ne!(MailboxName::new("Drafts").unwrap(), MailboxName::new("drafts").unwrap());
-        assert_ne!(MailboxName::new("INBOX/a").unwrap(), MailboxName::new("inbox/a").unwrap());
+        assert_ne!(
+            MailboxName::new("Drafts").unwrap(),
+            MailboxName::new("drafts").unwrap()
+        );
+        assert_ne!(
+            MailboxName::new("INBOX/a").unwrap(),
+            MailboxName::new("inbox/a").unwrap()
+        );
     }
 
     #[test]
     fn what_would_change_the_line_is_refused() {
-        for bad in ["", "\u{10ff00}", "a\0", "a\r", "\n", "\u{10ff00}a\u{10ff0d}", "\u{10ff00}\u{10ff00}"] {
+        for bad in [
+            "",
+            "\u{10ff00}",
+            "a\0",
+            "a\r",
+            "\n",
+            "\u{10ff00}a\u{10ff0d}",
+            "\u{10ff00}\u{10ff00}",
+        ] {
             assert!(MailboxName::new(bad).is_err(), "{bad:?}");
         }
         assert!(MailboxName::new("a \"quoted\" \\ & name {5}").is_ok());
@@ -318,7 +349,10 @@ mod tests {
             b"\n",
             b"\xf4\x8f\xbc\x80a",
         ];
-        let names: Vec<_> = wires.iter().map(|wire| MailboxName::from_wire(wire)).collect();
+        let names: Vec<_> = wires
+            .iter()
+            .map(|wire| MailboxName::from_wire(wire))
+            .collect();
         let texts: HashSet<_> = names.iter().map(|name| name.to_string()).collect();
         assert_eq!(texts.len(), wires.len());
         for (name, wire) in names.iter().zip(wires) {

@@ -145,7 +145,11 @@ impl Query {
     /// `HEADER`: `text` is in the header field `name`; where `text` is empty, there is such a
     /// field.
     pub fn header(self, name: impl Into<String>, text: impl Into<String>) -> Self {
-        self.and(Self::key([Token::Word("HEADER"), text_token(name), text_token(text)]))
+        self.and(Self::key([
+            Token::Word("HEADER"),
+            text_token(name),
+            text_token(text),
+        ]))
     }
 
     date_keys! {
@@ -170,7 +174,10 @@ impl Query {
 
     /// `UNKEYWORD`: messages without the keyword.
     pub fn unkeyword(self, keyword: FlagName) -> Self {
-        self.and(Self::key([Token::Word("UNKEYWORD"), Token::Keyword(keyword)]))
+        self.and(Self::key([
+            Token::Word("UNKEYWORD"),
+            Token::Keyword(keyword),
+        ]))
     }
 
     /// `LARGER`: messages of more than `size` bytes.
@@ -209,7 +216,10 @@ impl Query {
     /// `MODSEQ` (RFC 7162): messages whose modification sequence is `mod_seq` or more. Needs a
     /// server with CONDSTORE.
     pub fn mod_seq(self, mod_seq: ModSeq) -> Self {
-        self.and(Self::key([Token::Word("MODSEQ"), Token::Number(mod_seq.get())]))
+        self.and(Self::key([
+            Token::Word("MODSEQ"),
+            Token::Number(mod_seq.get()),
+        ]))
     }
 
     /// Messages that both queries find.
@@ -253,7 +263,10 @@ impl Query {
     }
 
     /// Messages that the query does not find.
-    #[expect(clippy::should_implement_trait, reason = "the operator is implemented as well")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "the operator is implemented as well"
+    )]
     pub fn not(self) -> Self {
         let mut query = Self::key([Token::Word("NOT")]);
         query.absorb(self.into_one_key());
@@ -318,7 +331,9 @@ impl Query {
 
     /// Whether some text is not ASCII, so that a charset must be named.
     pub(crate) fn needs_utf8(&self) -> bool {
-        self.tokens.iter().any(|token| matches!(token, Token::Text(text) if !text.is_ascii()))
+        self.tokens
+            .iter()
+            .any(|token| matches!(token, Token::Text(text) if !text.is_ascii()))
     }
 }
 
@@ -371,15 +386,25 @@ mod tests {
     fn all_adds_nothing_to_other_keys() {
         assert_eq!(Query::all().and(Query::seen()), Query::seen());
         assert_eq!(Query::seen().and(Query::all()), Query::seen());
-        assert_eq!(Query::seen().uid(UidSet::new()), Query::seen().and(Query::none()));
+        assert_eq!(
+            Query::seen().uid(UidSet::new()),
+            Query::seen().and(Query::none())
+        );
     }
 
     #[test]
     fn a_query_remembers_what_its_sets_are_good_for() {
         let of = |number| UidSet::all().with_uid_validity(UidValidity::new(number));
-        let query = Query::all().uid(of(1)).or(Query::all().uid(of(2)).uid(of(1)));
+        let query = Query::all()
+            .uid(of(1))
+            .or(Query::all().uid(of(2)).uid(of(1)));
         assert_eq!(query.uid_validities().len(), 2);
         assert!(!query.has_sequence_numbers());
-        assert!(query.not().and(Query::all().sequence(SeqSet::all())).has_sequence_numbers());
+        assert!(
+            query
+                .not()
+                .and(Query::all().sequence(SeqSet::all()))
+                .has_sequence_numbers()
+        );
     }
 }

@@ -20,7 +20,11 @@ impl RangeSet {
     /// `start..=end`; empty where `start > end`. Zero is left out.
     pub(crate) fn range(start: u32, end: u32) -> Self {
         let start = max(start, 1);
-        let ranges = if start <= end { vec![(start, end)] } else { Vec::new() };
+        let ranges = if start <= end {
+            vec![(start, end)]
+        } else {
+            Vec::new()
+        };
         Self { ranges }
     }
 
@@ -64,7 +68,9 @@ impl RangeSet {
         }
         // Every range that overlaps or touches the new one lies in `from..to`.
         let from = self.ranges.partition_point(|range| range.1 < start - 1);
-        let to = self.ranges.partition_point(|range| range.0 <= end.saturating_add(1));
+        let to = self
+            .ranges
+            .partition_point(|range| range.0 <= end.saturating_add(1));
         let touched = self.ranges.get(from..to).unwrap_or_default();
         let start = touched.first().map_or(start, |range| min(range.0, start));
         let end = touched.last().map_or(end, |range| max(range.1, end));
@@ -115,12 +121,22 @@ impl RangeSet {
     }
 
     pub(crate) fn intersection(&self, other: &Self) -> Self {
-        let ranges = Overlaps { left: &self.ranges, right: &other.ranges };
-        Self { ranges: ranges.collect() }
+        let ranges = Overlaps {
+            left: &self.ranges,
+            right: &other.ranges,
+        };
+        Self {
+            ranges: ranges.collect(),
+        }
     }
 
     pub(crate) fn intersects(&self, other: &Self) -> bool {
-        Overlaps { left: &self.ranges, right: &other.ranges }.next().is_some()
+        Overlaps {
+            left: &self.ranges,
+            right: &other.ranges,
+        }
+        .next()
+        .is_some()
     }
 
     pub(crate) fn difference(&self, other: &Self) -> Self {
@@ -173,7 +189,11 @@ impl RangeSet {
     /// Reads a sequence set (RFC 9051 §9). `None` for what is none, the empty text included.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let mut set = Self::new();
-        set.extend(parse_ranges(text)?.into_iter().map(|(one, two)| (min(one, two), max(one, two))));
+        set.extend(
+            parse_ranges(text)?
+                .into_iter()
+                .map(|(one, two)| (min(one, two), max(one, two))),
+        );
         Some(set)
     }
 }
@@ -209,12 +229,18 @@ fn size((start, end): (u32, u32)) -> u64 {
 fn number_len(number: u32) -> usize {
     match number {
         u32::MAX => 1,
-        _ => number.checked_ilog10().map_or(1, |digits| digits as usize + 1),
+        _ => number
+            .checked_ilog10()
+            .map_or(1, |digits| digits as usize + 1),
     }
 }
 
 fn text_len((start, end): (u32, u32)) -> usize {
-    if start == end { number_len(start) } else { number_len(start) + 1 + number_len(end) }
+    if start == end {
+        number_len(start)
+    } else {
+        number_len(start) + 1 + number_len(end)
+    }
 }
 
 /// The text of a sequence set; empty for the empty set, which has none.
@@ -349,14 +375,30 @@ mod tests {
         ] {
             assert_eq!(set(given).to_string(), canonical);
         }
-        for bad in ["", ",", "1,", "0", "1:0", "1:", ":1", "1:2:3", "+1", " 1", "4294967296", "a"] {
+        for bad in [
+            "",
+            ",",
+            "1,",
+            "0",
+            "1:0",
+            "1:",
+            ":1",
+            "1:2:3",
+            "+1",
+            " 1",
+            "4294967296",
+            "a",
+        ] {
             assert_eq!(RangeSet::parse(bad.as_bytes()), None, "{bad}");
         }
     }
 
     #[test]
     fn ranges_keep_order_and_direction_for_copyuid() {
-        assert_eq!(parse_ranges(b"9,7:5,1:*"), Some(vec![(9, 9), (7, 5), (1, u32::MAX)]));
+        assert_eq!(
+            parse_ranges(b"9,7:5,1:*"),
+            Some(vec![(9, 9), (7, 5), (1, u32::MAX)])
+        );
     }
 
     #[test]
@@ -384,7 +426,12 @@ mod tests {
                 let text = piece.to_string();
                 assert!(text.len() <= max_len || piece.ranges.len() == 1, "{text}");
             }
-            assert_eq!(pieces.iter().fold(RangeSet::new(), |all, piece| all.union(piece)), odd);
+            assert_eq!(
+                pieces
+                    .iter()
+                    .fold(RangeSet::new(), |all, piece| all.union(piece)),
+                odd
+            );
         }
         assert!(RangeSet::new().split_text(10).is_empty());
     }

@@ -42,10 +42,6 @@ impl Default for StatusItems {
 }
 
 impl StatusItems {
-    const HIGHEST_MOD_SEQ: u8 = 5;
-    const SIZE: u8 = 6;
-    const DELETED: u8 = 7;
-
     /// Nothing yet; at least one item must be asked for.
     pub const fn new() -> Self {
         Self { bits: 0 }
@@ -78,22 +74,24 @@ impl StatusItems {
 
     /// `HIGHESTMODSEQ` (RFC 7162): needs a server with CONDSTORE.
     pub const fn highest_mod_seq(self) -> Self {
-        self.with(Self::HIGHEST_MOD_SEQ)
+        self.with(5)
     }
 
     /// `SIZE`: the size of all messages in bytes. Needs STATUS=SIZE (RFC 8438) or IMAP4rev2.
     pub const fn size(self) -> Self {
-        self.with(Self::SIZE)
+        self.with(6)
     }
 
     /// `DELETED`: the number of messages with `\Deleted`. Needs IMAP4rev2, or QUOTA with
     /// messages counted (RFC 9208).
     pub const fn deleted(self) -> Self {
-        self.with(Self::DELETED)
+        self.with(7)
     }
 
     const fn with(self, item: u8) -> Self {
-        Self { bits: self.bits | 1 << item }
+        Self {
+            bits: self.bits | 1 << item,
+        }
     }
 
     const fn has(self, item: u8) -> bool {
@@ -102,19 +100,9 @@ impl StatusItems {
 
     /// The items as they are written.
     pub(crate) fn words(self) -> impl Iterator<Item = &'static str> {
-        (0..).zip(WORDS).filter_map(move |(item, word)| self.has(item).then_some(word))
-    }
-
-    pub(crate) const fn wants_highest_mod_seq(self) -> bool {
-        self.has(Self::HIGHEST_MOD_SEQ)
-    }
-
-    pub(crate) const fn wants_size(self) -> bool {
-        self.has(Self::SIZE)
-    }
-
-    pub(crate) const fn wants_deleted(self) -> bool {
-        self.has(Self::DELETED)
+        (0..)
+            .zip(WORDS)
+            .filter_map(move |(item, word)| self.has(item).then_some(word))
     }
 }
 
@@ -166,7 +154,12 @@ impl Store {
     }
 
     const fn with(action: StoreAction, flags: Flags) -> Self {
-        Self { action, flags, silent: false, unchanged_since: None }
+        Self {
+            action,
+            flags,
+            silent: false,
+            unchanged_since: None,
+        }
     }
 
     /// Asks the server not to send the new flags, `.SILENT`.
@@ -229,7 +222,11 @@ pub struct Append {
 impl Append {
     /// A message without flags, dated by the server.
     pub fn new(message: impl Into<Bytes>) -> Self {
-        Self { message: message.into(), flags: Flags::new(), date: None }
+        Self {
+            message: message.into(),
+            flags: Flags::new(),
+            date: None,
+        }
     }
 
     /// The flags that it gets, instead of those set before.

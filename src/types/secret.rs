@@ -96,7 +96,10 @@ enum Proof {
 impl Credentials {
     /// A user name and a password, for LOGIN or a SASL mechanism that takes a password.
     pub fn password(user: impl Into<String>, password: impl Into<Secret>) -> Self {
-        Self { user: user.into().into(), proof: Proof::Password(password.into()) }
+        Self {
+            user: user.into().into(),
+            proof: Proof::Password(password.into()),
+        }
     }
 
     /// The name of the user.
@@ -113,7 +116,9 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Credentials")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,7 +131,10 @@ mod tests {
         let secret = Secret::from("hunter2".to_owned());
         let credentials = Credentials::password("alice", &secret);
         let printed = format!("{secret:?} {credentials:?} {credentials:#?}");
-        assert!(!printed.contains("hunter2") && printed.contains("alice"), "{printed}");
+        assert!(
+            !printed.contains("hunter2") && printed.contains("alice"),
+            "{printed}"
+        );
         assert_eq!(credentials.user_and_password(), ("alice", &b"hunter2"[..]));
     }
 }

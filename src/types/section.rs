@@ -49,17 +49,26 @@ struct FieldNames(Vec<Box<str>>);
 impl Section {
     /// The whole message, `BODY[]`.
     pub const fn full() -> Self {
-        Self { path: None, kind: Kind::Content }
+        Self {
+            path: None,
+            kind: Kind::Content,
+        }
     }
 
     /// The header of the message with the empty line behind it, `HEADER`.
     pub const fn header() -> Self {
-        Self { path: None, kind: Kind::Header }
+        Self {
+            path: None,
+            kind: Kind::Header,
+        }
     }
 
     /// The body of the message without its header, `TEXT`.
     pub const fn text() -> Self {
-        Self { path: None, kind: Kind::Text }
+        Self {
+            path: None,
+            kind: Kind::Text,
+        }
     }
 
     /// The header fields with these names, `HEADER.FIELDS`, in the order of the message.
@@ -69,7 +78,10 @@ impl Section {
     pub fn header_fields<N: AsRef<str>>(
         names: impl IntoIterator<Item = N>,
     ) -> Result<Self, InvalidArgument> {
-        Ok(Self { path: None, kind: Kind::HeaderFields(FieldNames::new(names)?) })
+        Ok(Self {
+            path: None,
+            kind: Kind::HeaderFields(FieldNames::new(names)?),
+        })
     }
 
     /// The header fields with other names than these, `HEADER.FIELDS.NOT`.
@@ -79,17 +91,26 @@ impl Section {
     pub fn header_fields_not<N: AsRef<str>>(
         names: impl IntoIterator<Item = N>,
     ) -> Result<Self, InvalidArgument> {
-        Ok(Self { path: None, kind: Kind::HeaderFieldsNot(FieldNames::new(names)?) })
+        Ok(Self {
+            path: None,
+            kind: Kind::HeaderFieldsNot(FieldNames::new(names)?),
+        })
     }
 
     /// The content of a MIME part, still in its transfer encoding.
     pub const fn part(path: PartPath) -> Self {
-        Self { path: Some(path), kind: Kind::Content }
+        Self {
+            path: Some(path),
+            kind: Kind::Content,
+        }
     }
 
     /// The MIME header of a part, `MIME`.
     pub const fn mime(path: PartPath) -> Self {
-        Self { path: Some(path), kind: Kind::Mime }
+        Self {
+            path: Some(path),
+            kind: Kind::Mime,
+        }
     }
 
     /// The same section of the message that the part at `path` contains (a part of type
@@ -128,7 +149,11 @@ impl Section {
         if split > 0 && word.is_empty() && text.ends_with('.') {
             return None;
         }
-        let path = if path.is_empty() { None } else { Some(path.parse().ok()?) };
+        let path = if path.is_empty() {
+            None
+        } else {
+            Some(path.parse().ok()?)
+        };
         let mut fields = fields.into_iter().peekable();
         let has_fields = fields.peek().is_some();
         let names = || FieldNames::from_wire(fields);
@@ -176,7 +201,9 @@ impl FromStr for Section {
         let section = match text.split_once(' ') {
             None => Self::from_wire(text.as_bytes(), []),
             Some((words, list)) => {
-                let list = list.strip_prefix('(').and_then(|list| list.strip_suffix(')'));
+                let list = list
+                    .strip_prefix('(')
+                    .and_then(|list| list.strip_suffix(')'));
                 let names: Option<Vec<_>> = list.ok_or(error)?.split(' ').map(unquote).collect();
                 let names = names.ok_or(error)?;
                 Self::from_wire(words.as_bytes(), names.into_iter().map(str::as_bytes))
@@ -206,7 +233,10 @@ impl FieldNames {
             upper.push(name.to_ascii_uppercase().into_boxed_str());
         }
         if upper.is_empty() {
-            return Err(InvalidArgument::new("list of header field names", "is empty"));
+            return Err(InvalidArgument::new(
+                "list of header field names",
+                "is empty",
+            ));
         }
         upper.sort_unstable();
         upper.dedup();
@@ -300,9 +330,10 @@ impl FromStr for PartPath {
             digits.then(|| level.parse().ok()).flatten()
         };
         let numbers: Option<Vec<u32>> = text.split('.').take(MAX_DEPTH + 1).map(number).collect();
-        numbers
-            .and_then(Self::new)
-            .ok_or(InvalidArgument::new("part path", "is not of the form 1.2.3"))
+        numbers.and_then(Self::new).ok_or(InvalidArgument::new(
+            "part path",
+            "is not of the form 1.2.3",
+        ))
     }
 }
 
@@ -360,10 +391,18 @@ mod tests {
             (Section::mime(path()), "1.23.MIME"),
             (Section::header().within(path()), "1.23.HEADER"),
             (Section::text().within(path()), "1.23.TEXT"),
-            (Section::mime(path()).within(PartPath::new([7]).unwrap()), "7.1.23.MIME"),
-            (Section::header_fields(["to", "From", "TO"]).unwrap(), "HEADER.FIELDS (FROM TO)"),
             (
-                Section::header_fields_not(["X-(a)\"\\"]).unwrap().within(path()),
+                Section::mime(path()).within(PartPath::new([7]).unwrap()),
+                "7.1.23.MIME",
+            ),
+            (
+                Section::header_fields(["to", "From", "TO"]).unwrap(),
+                "HEADER.FIELDS (FROM TO)",
+            ),
+            (
+                Section::header_fields_not(["X-(a)\"\\"])
+                    .unwrap()
+                    .within(path()),
                 "1.23.HEADER.FIELDS.NOT (\"X-(A)\\\"\\\\\")",
             ),
         ] {
@@ -373,7 +412,10 @@ mod tests {
                 assert_eq!(text.to_ascii_lowercase().parse(), Ok(section));
             }
         }
-        assert_eq!("header.fields (\"from\")".parse(), Section::header_fields(["FROM"]));
+        assert_eq!(
+            "header.fields (\"from\")".parse(),
+            Section::header_fields(["FROM"])
+        );
     }
 
     #[test]
@@ -385,9 +427,19 @@ mod tests {
 
     #[test]
     fn what_is_no_section_is_refused() {
-        for bad in
-            ["MIME", "0", "1.0", "1.", ".1", "1..2", "HEADERS", "1.HEADER.2", "4294967296", "+1", "é"]
-        {
+        for bad in [
+            "MIME",
+            "0",
+            "1.0",
+            "1.",
+            ".1",
+            "1..2",
+            "HEADERS",
+            "1.HEADER.2",
+            "4294967296",
+            "+1",
+            "é",
+        ] {
             assert_eq!(wire(bad), None, "{bad}");
         }
         assert_eq!(wire("HEADER.FIELDS"), None);

@@ -75,9 +75,10 @@ macro_rules! number_set {
 
             /// The ranges, ascending, with a gap between any two.
             pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<$number>> + Clone {
-                self.ranges.ranges().iter().filter_map(|(start, end)| {
-                    Some($number::new(*start)?..=$number::new(*end)?)
-                })
+                self.ranges
+                    .ranges()
+                    .iter()
+                    .filter_map(|(start, end)| Some($number::new(*start)?..=$number::new(*end)?))
             }
 
             /// Divides the set into sets of at most `count` numbers, in order; 0 counts as 1.
@@ -90,17 +91,13 @@ macro_rules! number_set {
 
             /// The chunks of [`chunks`](Self::chunks), each made when it is asked for.
             pub fn iter_chunks(&self, count: usize) -> impl Iterator<Item = Self> {
-                self.ranges.chunks(count).map(|ranges| self.with_ranges(ranges))
+                self.ranges
+                    .chunks(count)
+                    .map(|ranges| self.with_ranges(ranges))
             }
 
             pub(crate) fn range_set(&self) -> &RangeSet {
                 &self.ranges
-            }
-
-            /// See [`RangeSet::split_text`].
-            pub(crate) fn split_text(&self, max_len: usize) -> Vec<Self> {
-                let pieces = self.ranges.split_text(max_len).into_iter();
-                pieces.map(|ranges| self.with_ranges(ranges)).collect()
             }
         }
 
@@ -126,7 +123,10 @@ macro_rules! number_set {
             fn from_str(text: &str) -> Result<Self, InvalidArgument> {
                 RangeSet::parse(text.as_bytes())
                     .map(Self::of)
-                    .ok_or(InvalidArgument::new("sequence set", "does not follow the grammar"))
+                    .ok_or(InvalidArgument::new(
+                        "sequence set",
+                        "does not follow the grammar",
+                    ))
             }
         }
 
@@ -138,7 +138,9 @@ macro_rules! number_set {
 
         impl Extend<$number> for $set {
             fn extend<I: IntoIterator<Item = $number>>(&mut self, numbers: I) {
-                let ranges = numbers.into_iter().map(|number| (number.get(), number.get()));
+                let ranges = numbers
+                    .into_iter()
+                    .map(|number| (number.get(), number.get()));
                 self.ranges.extend(ranges);
             }
         }
@@ -236,11 +238,17 @@ number_set!(UidSet, Uid);
 
 impl UidSet {
     const fn of(ranges: RangeSet) -> Self {
-        Self { ranges, uid_validity: None }
+        Self {
+            ranges,
+            uid_validity: None,
+        }
     }
 
     fn with_ranges(&self, ranges: RangeSet) -> Self {
-        Self { ranges, uid_validity: self.uid_validity }
+        Self {
+            ranges,
+            uid_validity: self.uid_validity,
+        }
     }
 
     fn debug_more(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -305,7 +313,10 @@ impl UidSet {
     }
 
     fn merged(&self, other: &Self, ranges: RangeSet) -> Self {
-        Self { ranges, uid_validity: self.uid_validity.or(other.uid_validity) }
+        Self {
+            ranges,
+            uid_validity: self.uid_validity.or(other.uid_validity),
+        }
     }
 }
 
@@ -388,7 +399,10 @@ mod tests {
         assert_eq!(UidSet::from(numbers), expected);
         assert!(UidSet::from_range(uid(3)..=uid(1)).is_empty());
         assert_eq!(UidSet::all().to_string(), "1:*");
-        assert_eq!((expected.first(), expected.last()), (Some(uid(1)), Some(uid(3))));
+        assert_eq!(
+            (expected.first(), expected.last()),
+            (Some(uid(1)), Some(uid(3)))
+        );
         assert_eq!(format!("{expected:?}"), "UidSet(1:3)");
     }
 

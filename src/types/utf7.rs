@@ -65,7 +65,9 @@ pub(crate) fn decode(wire: &[u8]) -> Option<String> {
                 if units.len() % 2 != 0 {
                     return None;
                 }
-                let units = units.chunks_exact(2).filter_map(|unit| unit.try_into().ok());
+                let units = units
+                    .chunks_exact(2)
+                    .filter_map(|unit| unit.try_into().ok());
                 for character in char::decode_utf16(units.map(u16::from_be_bytes)) {
                     text.push(character.ok()?);
                 }

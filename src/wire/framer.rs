@@ -104,6 +104,7 @@ impl Framer {
     }
 
     /// Whether the stream stands between two responses.
+    #[cfg(test)]
     pub(crate) fn at_boundary(&self) -> bool {
         matches!(self.state, State::Text)
             && self.texts.is_empty()
@@ -293,8 +294,9 @@ impl Framer {
     fn drop_text(&mut self, buffer: &mut ReceiveBuffer) {
         const KEEP: usize = 32;
         if self.refused.is_none() {
-            let bytes = buffer.bytes().to_vec();
-            self.refuse("response size", self.limits.response, &bytes);
+            let bytes = buffer.bytes();
+            let excerpt = bytes.get(..EXCERPT).unwrap_or(bytes).to_vec();
+            self.refuse("response size", self.limits.response, &excerpt);
         }
         let drop = buffer.len().saturating_sub(KEEP);
         buffer.skip(drop);
@@ -384,8 +386,12 @@ fn is_fetch(text: &[u8]) -> bool {
         .split(|byte| *byte == b' ')
         .filter(|word| !word.is_empty());
     words.next() == Some(b"*")
-        && words.next().is_some_and(|w| w.iter().all(u8::is_ascii_digit))
-        && words.next().is_some_and(|w| w.eq_ignore_ascii_case(b"FETCH"))
+        && words
+            .next()
+            .is_some_and(|w| w.iter().all(u8::is_ascii_digit))
+        && words
+            .next()
+            .is_some_and(|w| w.eq_ignore_ascii_case(b"FETCH"))
 }
 
 /// The size of the literal that a text ends in: `{5}`, `{5+}`, `~{5}`.

@@ -36,7 +36,10 @@ fn run(input: &[u8], step: usize) -> Result<Vec<String>, FrameError> {
             });
         }
     }
-    assert!(out.is_empty() || framer.at_boundary(), "ends between responses");
+    assert!(
+        out.is_empty() || framer.at_boundary(),
+        "ends between responses"
+    );
     Ok(out)
 }
 

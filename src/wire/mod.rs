@@ -1,4 +1,4 @@
-//! Bytes: receive and send buffers, IMAP response framing, lexing, modified UTF-7.
+//! Bytes: receive and send buffers, IMAP response framing, lexing.
 
 pub(crate) mod frame;
 pub(crate) mod framer;

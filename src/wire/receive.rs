@@ -52,9 +52,10 @@ impl ReceiveBuffer {
         if free < MIN_READ || self.memory.len() < self.expected {
             let wanted = self.expected.max(self.filled.saturating_mul(2));
             let mut memory = BytesMut::zeroed(wanted.saturating_add(CHUNK));
-            if let (Some(to), Some(from)) =
-                (memory.get_mut(..self.filled), self.memory.get(..self.filled))
-            {
+            if let (Some(to), Some(from)) = (
+                memory.get_mut(..self.filled),
+                self.memory.get(..self.filled),
+            ) {
                 to.copy_from_slice(from);
             }
             self.memory = memory;

@@ -14,7 +14,10 @@
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
 //! | `hazards.rs` | what HAZARDS.md lists under imap-proto, byte for byte |
 //! | `dovecot/` | all operations against a real server |
+//! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
-
 mod basics;
+mod hazards;
+mod layers;
+mod scripted;
 mod support;

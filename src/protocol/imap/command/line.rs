@@ -48,7 +48,12 @@ impl Piece {
 
 impl CommandLine {
     pub(crate) fn new(verb: &'static str) -> Self {
-        Self { verb, pieces: Vec::new(), text: verb.into(), secret: false }
+        Self {
+            verb,
+            pieces: Vec::new(),
+            text: verb.into(),
+            secret: false,
+        }
     }
 
     /// The same command, blotted out in debug output.
@@ -57,28 +62,12 @@ impl CommandLine {
         self
     }
 
-    /// The command's name, such as `UID FETCH`.
-    pub(crate) fn verb(&self) -> &'static str {
-        self.verb
-    }
-
-    /// Whether the arguments must not be logged.
-    pub(crate) fn is_secret(&self) -> bool {
-        self.secret
-    }
-
     /// The pieces in order; no text is empty.
     pub(crate) fn into_pieces(mut self) -> Vec<Piece> {
         if !self.text.is_empty() {
             self.pieces.push(Piece::Text(self.text));
         }
         self.pieces
-    }
-
-    /// The size of all pieces in bytes.
-    pub(crate) fn len(&self) -> usize {
-        let before: usize = self.pieces.iter().map(|piece| piece.bytes().len()).sum();
-        before + self.text.len()
     }
 
     /// Writes text that is part of the protocol and never comes from a caller.
@@ -203,7 +192,8 @@ impl CommandLine {
     /// Writes a literal.
     pub(super) fn literal(&mut self, literal: Piece) {
         self.separate();
-        self.pieces.push(Piece::Text(std::mem::take(&mut self.text)));
+        self.pieces
+            .push(Piece::Text(std::mem::take(&mut self.text)));
         self.pieces.push(literal);
     }
 
@@ -298,12 +288,22 @@ mod tests {
         assert_eq!(astring(b"{5}"), text("X \"{5}\""));
         assert_eq!(astring(b"a)("), text("X \"a)(\""));
         assert_eq!(astring(&[b'a'; 1024]).len(), 1);
-        for literal in [&b"a\r\nA2 LOGOUT"[..], b"\n", "é".as_bytes(), b"\xff", &[b'a'; 1025]] {
-            let expected =
-                vec![Piece::Text(b"X ".into()), Piece::Literal(Bytes::copy_from_slice(literal))];
+        for literal in [
+            &b"a\r\nA2 LOGOUT"[..],
+            b"\n",
+            "é".as_bytes(),
+            b"\xff",
+            &[b'a'; 1025],
+        ] {
+            let expected = vec![
+                Piece::Text(b"X ".into()),
+                Piece::Literal(Bytes::copy_from_slice(literal)),
+            ];
             assert_eq!(astring(literal), expected);
         }
-        let error = CommandLine::new("X").astring("password", b"a\0").unwrap_err();
+        let error = CommandLine::new("X")
+            .astring("password", b"a\0")
+            .unwrap_err();
         assert_eq!(error.to_string(), "invalid password: holds NUL");
     }
 
@@ -319,7 +319,6 @@ mod tests {
         line.close();
         line.literal(Piece::Literal8("z".into()));
         assert_eq!(format!("{line:?}"), "X ({1} \\\"(\\\" (1)) ~{1}");
-        assert_eq!(line.len(), "X (( \"(\" (1)) z".len());
     }
 
     #[test]

@@ -55,10 +55,7 @@ pub(crate) fn unsubscribe(mailbox: &MailboxName) -> Result<CommandLine, InvalidA
     with_mailbox("UNSUBSCRIBE", mailbox)
 }
 
-fn with_mailbox(
-    verb: &'static str,
-    mailbox: &MailboxName,
-) -> Result<CommandLine, InvalidArgument> {
+fn with_mailbox(verb: &'static str, mailbox: &MailboxName) -> Result<CommandLine, InvalidArgument> {
     let mut line = CommandLine::new(verb);
     line.mailbox(mailbox)?;
     Ok(line)
@@ -119,12 +116,19 @@ pub(crate) fn append(
     write_append(mailbox, append, Piece::Literal(append.message().clone()))
 }
 
-/// As [`append`], where the server has BINARY (RFC 3516 §4.4): any message can be sent.
+/// As [`append`], where the server has BINARY (RFC 3516 §4.4): a message with a NUL byte is
+/// sent as a literal8.
+#[allow(dead_code, reason = "nothing asks for BINARY yet")]
 pub(crate) fn append_binary(
     mailbox: &MailboxName,
     append: &Append,
 ) -> Result<CommandLine, InvalidArgument> {
-    write_append(mailbox, append, Piece::Literal8(append.message().clone()))
+    let message = append.message().clone();
+    let message = match memchr::memchr(0, &message) {
+        Some(_) => Piece::Literal8(message),
+        None => Piece::Literal(message),
+    };
+    write_append(mailbox, append, message)
 }
 
 fn write_append(

@@ -18,16 +18,24 @@ pub(crate) struct SearchReturn {
 
 impl SearchReturn {
     fn words(self) -> impl Iterator<Item = &'static str> {
-        [(self.min, "MIN"), (self.max, "MAX"), (self.all, "ALL"), (self.count, "COUNT")]
-            .into_iter()
-            .filter_map(|(asked, word)| asked.then_some(word))
+        [
+            (self.min, "MIN"),
+            (self.max, "MAX"),
+            (self.all, "ALL"),
+            (self.count, "COUNT"),
+        ]
+        .into_iter()
+        .filter_map(|(asked, word)| asked.then_some(word))
     }
 }
 
 /// Whether the server has ESEARCH: every match as a set, or as a list of numbers.
 impl From<bool> for SearchReturn {
     fn from(esearch: bool) -> Self {
-        Self { all: esearch, ..Self::default() }
+        Self {
+            all: esearch,
+            ..Self::default()
+        }
     }
 }
 
@@ -55,7 +63,10 @@ fn write_search(
     returns: SearchReturn,
 ) -> Result<CommandLine, InvalidArgument> {
     if query.depth() > MAX_NESTING {
-        return Err(InvalidArgument::new("query", "is nested more than 100 deep"));
+        return Err(InvalidArgument::new(
+            "query",
+            "is nested more than 100 deep",
+        ));
     }
     let mut line = CommandLine::new(verb);
     if returns != SearchReturn::default() {

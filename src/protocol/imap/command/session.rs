@@ -7,9 +7,8 @@ use super::line::CommandLine;
 use crate::types::invalid::InvalidArgument;
 
 /// Ends IDLE (RFC 2177 §3); it has no tag.
+#[allow(dead_code, reason = "nothing idles yet")]
 pub(crate) const DONE: &[u8] = b"DONE\r\n";
-/// Gives up an AUTHENTICATE in the place of a response (RFC 9051 §6.2.2).
-pub(crate) const CANCEL_AUTHENTICATE: &[u8] = b"*\r\n";
 
 /// RFC 2971 §3.3.
 const MAX_ID_FIELDS: usize = 30;
@@ -33,6 +32,7 @@ pub(crate) fn starttls() -> CommandLine {
 }
 
 /// RFC 2177.
+#[allow(dead_code, reason = "nothing idles yet")]
 pub(crate) fn idle() -> CommandLine {
     CommandLine::new("IDLE")
 }
@@ -59,13 +59,6 @@ pub(crate) fn authenticate(
     Ok(line)
 }
 
-/// A response to a challenge of the server, as a line.
-pub(crate) fn authenticate_response(response: &[u8]) -> Vec<u8> {
-    let mut line = STANDARD.encode(response).into_bytes();
-    line.extend_from_slice(b"\r\n");
-    line
-}
-
 /// RFC 5161.
 pub(crate) fn enable<C: AsRef<str>>(capabilities: &[C]) -> Result<CommandLine, InvalidArgument> {
     if capabilities.is_empty() {
@@ -88,7 +81,10 @@ pub(crate) fn id<F: AsRef<str>, V: AsRef<str>>(
         return Ok(line);
     }
     if fields.len() > MAX_ID_FIELDS {
-        return Err(InvalidArgument::new("list of ID fields", "has more than 30 fields"));
+        return Err(InvalidArgument::new(
+            "list of ID fields",
+            "has more than 30 fields",
+        ));
     }
     line.open();
     for (index, (field, value)) in fields.iter().enumerate() {
@@ -97,7 +93,10 @@ pub(crate) fn id<F: AsRef<str>, V: AsRef<str>>(
             return Err(InvalidArgument::new("ID field", "is longer than 30 bytes"));
         }
         if value.len() > MAX_ID_VALUE {
-            return Err(InvalidArgument::new("ID value", "is longer than 1024 bytes"));
+            return Err(InvalidArgument::new(
+                "ID value",
+                "is longer than 1024 bytes",
+            ));
         }
         let mut earlier = fields.iter().take(index);
         if earlier.any(|(earlier, _)| earlier.as_ref().eq_ignore_ascii_case(field)) {

@@ -133,44 +133,4 @@ impl Attributes {
     fn extended(&mut self) -> &mut ExtendedAttributes {
         self.extended.get_or_insert_default()
     }
-
-    /// Adds the attributes that came after a streamed literal; where both have one, the
-    /// later one counts. Whether that may be: not if both have a UID.
-    #[must_use]
-    pub(crate) fn merge(&mut self, later: Self) -> bool {
-        if self.uid.is_some() && later.uid.is_some() {
-            return false;
-        }
-        self.uid = self.uid.or(later.uid);
-        self.flags = later.flags.or_else(|| self.flags.take());
-        self.internal_date = later.internal_date.or_else(|| self.internal_date.take());
-        self.size = later.size.or(self.size);
-        self.mod_seq = later.mod_seq.or(self.mod_seq);
-        self.envelope = later.envelope.or_else(|| self.envelope.take());
-        self.body_structure = later.body_structure.or_else(|| self.body_structure.take());
-        self.sections.extend(later.sections);
-        self.others.extend(later.others);
-        match (&mut self.extended, later.extended) {
-            (Some(earlier), Some(later)) => earlier.merge(*later),
-            (earlier @ None, later) => *earlier = later,
-            (Some(_), None) => {}
-        }
-        true
-    }
-}
-
-impl ExtendedAttributes {
-    fn merge(&mut self, later: Self) {
-        let old = std::mem::take(self);
-        *self = Self {
-            preview: later.preview.or(old.preview),
-            save_date: later.save_date.or(old.save_date),
-            email_id: later.email_id.or(old.email_id),
-            thread_id: later.thread_id.or(old.thread_id),
-            gmail_message_id: later.gmail_message_id.or(old.gmail_message_id),
-            gmail_thread_id: later.gmail_thread_id.or(old.gmail_thread_id),
-            gmail_labels: later.gmail_labels.or(old.gmail_labels),
-            binary_sizes: [old.binary_sizes, later.binary_sizes].concat(),
-        };
-    }
 }

@@ -14,11 +14,7 @@ use crate::wire::receive::ReceiveBuffer;
 
 impl Session {
     /// Takes in one framed response, or a part of one.
-    pub(super) fn receive(
-        &mut self,
-        framed: Framed,
-        input: &ReceiveBuffer,
-    ) -> Result<(), Failure> {
+    pub(super) fn receive(&mut self, framed: Framed, input: &ReceiveBuffer) -> Result<(), Failure> {
         match framed {
             Framed::Chunk(bytes) => {
                 self.chunk(bytes);
@@ -40,7 +36,9 @@ impl Session {
                 Ok(Response::Untagged(Untagged::Status { status, code, text })) => {
                     self.greet(status, code, text)
                 }
-                _ => Err(Failure::protocol("the server does not greet as an IMAP server")),
+                _ => Err(Failure::protocol(
+                    "the server does not greet as an IMAP server",
+                )),
             };
         }
         match parsed {
@@ -142,8 +140,8 @@ impl Session {
             if status == Status::Ok {
                 if let Some(mut selected) = selected {
                     let info = &mut selected.info;
-                    info.read_only = selected.asked_read_only
-                        || matches!(code, Some(ResponseCode::ReadOnly));
+                    info.read_only =
+                        selected.asked_read_only || matches!(code, Some(ResponseCode::ReadOnly));
                     if let Some(active) = self.active.get_mut(&id) {
                         active.end = match &active.operation.request {
                             super::operation::Request::Select => {
@@ -300,8 +298,7 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.info.exists = selected.info.exists.saturating_sub(1);
                 }
-                if let Some(End::Expunged(list)) =
-                    self.end_of(|kind| matches!(kind, Kind::Expunge))
+                if let Some(End::Expunged(list)) = self.end_of(|kind| matches!(kind, Kind::Expunge))
                 {
                     list.push(seq);
                 } else {
@@ -398,9 +395,10 @@ impl Session {
     }
 
     fn found(&mut self, tag: Option<u64>, numbers: RangeSet, mod_seq: Option<ModSeq>) {
-        let command = self.commands.iter().find(|one| {
-            matches!(one.kind, Kind::Search) && tag.is_none_or(|tag| tag == one.tag)
-        });
+        let command = self
+            .commands
+            .iter()
+            .find(|one| matches!(one.kind, Kind::Search) && tag.is_none_or(|tag| tag == one.tag));
         let Some(Owner::Operation(id)) = command.map(|command| command.owner) else {
             return;
         };
@@ -501,8 +499,12 @@ fn merge_copies(
 /// A UID that stands in the text of a FETCH response that could not be read.
 pub(super) fn uid_in(text: &[u8]) -> Option<Uid> {
     let at = text.windows(5).position(|window| {
-        window.get(..1).is_some_and(|first| first == b" " || first == b"(")
-            && window.get(1..).is_some_and(|rest| rest.eq_ignore_ascii_case(b"UID "))
+        window
+            .get(..1)
+            .is_some_and(|first| first == b" " || first == b"(")
+            && window
+                .get(1..)
+                .is_some_and(|rest| rest.eq_ignore_ascii_case(b"UID "))
     })?;
     let digits: Vec<u8> = text
         .get(at + 5..)?

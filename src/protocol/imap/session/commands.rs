@@ -150,7 +150,7 @@ impl Writer {
         self.lines.push_back(Outgoing {
             tag: None,
             begun: false,
-            steps: VecDeque::from([Step::Piece(Piece::Text(line.into()))]),
+            steps: VecDeque::from([Step::Piece(Piece::Text(line))]),
         });
     }
 
@@ -235,7 +235,15 @@ mod tests {
     fn tags_are_read_as_they_are_written() {
         assert_eq!(tag_number(tag_text(1).as_bytes()), Some(1));
         assert_eq!(tag_number(tag_text(u64::MAX).as_bytes()), Some(u64::MAX));
-        for other in [&b"M"[..], b"M01", b"M-1", b"m1", b"A1", b"M1x", b"M99999999999999999999"] {
+        for other in [
+            &b"M"[..],
+            b"M01",
+            b"M-1",
+            b"m1",
+            b"A1",
+            b"M1x",
+            b"M99999999999999999999",
+        ] {
             assert_eq!(tag_number(other), None);
         }
     }

@@ -89,10 +89,12 @@ impl Session {
                     seen.insert(number, number);
                     return Some(Owned::Fetch(id));
                 }
-                Kind::Store { by, set } if only_flags => {
-                    if number(*by, uid, fetch.seq).is_some_and(|number| set.contains(number)) {
-                        return Some(Owned::Store(id));
-                    }
+                Kind::Store { by, set }
+                    if only_flags
+                        && number(*by, uid, fetch.seq)
+                            .is_some_and(|number| set.contains(number)) =>
+                {
+                    return Some(Owned::Store(id));
                 }
                 _ => {}
             }
@@ -144,6 +146,21 @@ impl Session {
             return;
         };
         match response::parse_fetch_rest(frame, &self.config.limits, seq) {
+            // The first part had one: whose message this is would be anybody's guess.
+            Ok(fetch) if fetch.attributes.uid.is_some() => {
+                if let Some(stream) = &mut self.stream {
+                    stream.to = None;
+                }
+                self.part(
+                    id,
+                    Part::Refused(Refusal {
+                        uid: None,
+                        reason: "a second UID in one FETCH response".to_owned(),
+                        is_limit: false,
+                        continued: true,
+                    }),
+                );
+            }
             Ok(fetch) => {
                 let part = Part::Rest {
                     attributes: Box::new(fetch.attributes),

@@ -10,10 +10,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::Protection;
 use super::Session;
 use super::commands::{Kind, Owner};
 use super::operation::{Failure, status_name};
-use super::Protection;
 use crate::protocol::imap::command;
 use crate::protocol::imap::response::{Status, StatusKind};
 use crate::protocol::machine::Output;
@@ -76,7 +76,9 @@ impl Session {
                 });
             }
             StatusKind::No | StatusKind::Bad => {
-                return Err(Failure::protocol("a greeting that is neither OK, PREAUTH nor BYE"));
+                return Err(Failure::protocol(
+                    "a greeting that is neither OK, PREAUTH nor BYE",
+                ));
             }
         };
         let offered = match code {

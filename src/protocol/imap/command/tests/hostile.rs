@@ -30,7 +30,10 @@ fn check_pieces(line: &CommandLine) {
     for piece in line.clone().into_pieces() {
         if let Piece::Text(text) = piece {
             assert!(!text.is_empty());
-            assert!(text.iter().all(|byte| byte.is_ascii() && !b"\r\n\0".contains(byte)));
+            assert!(
+                text.iter()
+                    .all(|byte| byte.is_ascii() && !b"\r\n\0".contains(byte))
+            );
         }
     }
 }

@@ -12,10 +12,19 @@ use crate::types::request::{Append, StatusItems};
 
 /// A name for each way to write one.
 fn names() -> Vec<MailboxName> {
-    let mut names: Vec<_> = ["inbox", "a/b", "a b", "Entwürfe", "\"\\\"", "NIL", "a%b*", "(]){1}"]
-        .into_iter()
-        .map(name)
-        .collect();
+    let mut names: Vec<_> = [
+        "inbox",
+        "a/b",
+        "a b",
+        "Entwürfe",
+        "\"\\\"",
+        "NIL",
+        "a%b*",
+        "(]){1}",
+    ]
+    .into_iter()
+    .map(name)
+    .collect();
     names.push(MailboxName::from_wire("räw & bad".as_bytes()));
     names.push(MailboxName::from_wire(b"a\r\nA2 LOGOUT\r\n"));
     names.push(MailboxName::from_wire(b""));
@@ -31,8 +40,13 @@ fn assert_same(read: &Mailbox, given: &MailboxName) {
 #[test]
 fn commands_with_one_mailbox() {
     for name in &names() {
-        for line in [create(name), delete(name), subscribe(name), unsubscribe(name)] {
-            let verb = line.as_ref().unwrap().verb();
+        for line in [
+            create(name),
+            delete(name),
+            subscribe(name),
+            unsubscribe(name),
+        ] {
+            let shown = format!("{:?}", line.as_ref().unwrap());
             let (expected, mailbox) = match read(line) {
                 CommandBody::Create { mailbox } => ("CREATE", mailbox),
                 CommandBody::Delete { mailbox } => ("DELETE", mailbox),
@@ -40,7 +54,7 @@ fn commands_with_one_mailbox() {
                 CommandBody::Unsubscribe { mailbox } => ("UNSUBSCRIBE", mailbox),
                 other => panic!("{other:?}"),
             };
-            assert_eq!(verb, expected);
+            assert!(shown.starts_with(expected));
             assert_same(&mailbox, name);
         }
     }
@@ -51,16 +65,26 @@ fn commands_with_one_mailbox() {
 fn select_and_examine_ask_for_condstore_where_told() {
     for name in &names() {
         for condstore in [false, true] {
-            let expected = if condstore { vec![SelectParameter::CondStore] } else { Vec::new() };
+            let expected = if condstore {
+                vec![SelectParameter::CondStore]
+            } else {
+                Vec::new()
+            };
             match read(select(name, condstore)) {
-                CommandBody::Select { mailbox, parameters } => {
+                CommandBody::Select {
+                    mailbox,
+                    parameters,
+                } => {
                     assert_same(&mailbox, name);
                     assert_eq!(parameters, expected);
                 }
                 other => panic!("{other:?}"),
             }
             match read(examine(name, condstore)) {
-                CommandBody::Examine { mailbox, parameters } => {
+                CommandBody::Examine {
+                    mailbox,
+                    parameters,
+                } => {
                     assert_same(&mailbox, name);
                     assert_eq!(parameters, expected);
                 }
@@ -68,7 +92,10 @@ fn select_and_examine_ask_for_condstore_where_told() {
             }
         }
     }
-    assert_eq!(text(select(&name("INBOX"), true)), "SELECT INBOX (CONDSTORE)");
+    assert_eq!(
+        text(select(&name("INBOX"), true)),
+        "SELECT INBOX (CONDSTORE)"
+    );
 }
 
 #[test]
@@ -90,17 +117,33 @@ fn rename_keeps_the_order() {
 fn wildcards_pass_and_everything_else_is_quoted() {
     assert_eq!(text(list("", "*")), "LIST \"\" \"*\"");
     assert_eq!(text(lsub("a/", "%")), "LSUB \"a/\" \"%\"");
-    for (reference, pattern) in
-        [("", ""), ("", "*"), ("~/Mail/", "%"), ("a \"b", "c\\%\"*"), ("Entwürfe/", "é*%é&")]
-    {
+    for (reference, pattern) in [
+        ("", ""),
+        ("", "*"),
+        ("~/Mail/", "%"),
+        ("a \"b", "c\\%\"*"),
+        ("Entwürfe/", "é*%é&"),
+    ] {
         let wire = |text| wire_name(text);
-        for (line, is_list) in [(list(reference, pattern), true), (lsub(reference, pattern), false)]
-        {
+        for (line, is_list) in [
+            (list(reference, pattern), true),
+            (lsub(reference, pattern), false),
+        ] {
             let (read_reference, read_pattern) = match (read(line), is_list) {
-                (CommandBody::List { reference, mailbox_wildcard }, true)
-                | (CommandBody::Lsub { reference, mailbox_wildcard }, false) => {
-                    (reference, mailbox_wildcard)
-                }
+                (
+                    CommandBody::List {
+                        reference,
+                        mailbox_wildcard,
+                    },
+                    true,
+                )
+                | (
+                    CommandBody::Lsub {
+                        reference,
+                        mailbox_wildcard,
+                    },
+                    false,
+                ) => (reference, mailbox_wildcard),
                 (other, _) => panic!("{other:?}"),
             };
             assert_eq!(mailbox_bytes(&read_reference), wire(reference));
@@ -130,7 +173,10 @@ fn status_asks_for_each_item() {
         .messages();
     for name in &names() {
         match read(status(name, &all)) {
-            CommandBody::Status { mailbox, item_names } => {
+            CommandBody::Status {
+                mailbox,
+                item_names,
+            } => {
                 assert_same(&mailbox, name);
                 let expected = [
                     StatusDataItemName::Messages,
@@ -157,7 +203,11 @@ fn status_asks_for_each_item() {
 #[test]
 fn append_ends_in_the_message() {
     let date = DateTime::new(Date::new(1996, 7, 7).unwrap(), 2, 44, 25, -420).unwrap();
-    let flags = [Flag::Seen, Flag::keyword("$Forwarded").unwrap(), Flag::Draft];
+    let flags = [
+        Flag::Seen,
+        Flag::keyword("$Forwarded").unwrap(),
+        Flag::Draft,
+    ];
     let message = "Subject: x\r\n\r\n* BYE\r\nA1 OK done\r\n";
     for name in &names() {
         for appended in [
@@ -167,14 +217,25 @@ fn append_ends_in_the_message() {
             Append::new("").flags(flags.clone()).date(date),
         ] {
             match read(append(name, &appended)) {
-                CommandBody::Append { mailbox, flags, date, message } => {
+                CommandBody::Append {
+                    mailbox,
+                    flags,
+                    date,
+                    message,
+                } => {
                     assert_same(&mailbox, name);
                     let flags: Vec<_> = flags.iter().map(ToString::to_string).collect();
-                    let given: Vec<_> =
-                        appended.initial_flags().iter().map(ToString::to_string).collect();
+                    let given: Vec<_> = appended
+                        .initial_flags()
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect();
                     assert_eq!(flags, given);
                     let seconds = date.map(|date| date.as_ref().timestamp());
-                    assert_eq!(seconds, appended.internal_date().map(DateTime::unix_seconds));
+                    assert_eq!(
+                        seconds,
+                        appended.internal_date().map(DateTime::unix_seconds)
+                    );
                     match message {
                         LiteralOrLiteral8::Literal(literal) => {
                             assert_eq!(literal.data(), appended.message());
@@ -187,7 +248,10 @@ fn append_ends_in_the_message() {
         }
     }
     let line = append(&name("a"), &Append::new("x").flags([Flag::Seen]).date(date)).unwrap();
-    assert_eq!(format!("{line:?}"), r#"APPEND a (\\Seen) \" 7-Jul-1996 02:44:25 -0700\" {1}"#);
+    assert_eq!(
+        format!("{line:?}"),
+        r#"APPEND a (\\Seen) \" 7-Jul-1996 02:44:25 -0700\" {1}"#
+    );
 }
 
 #[test]
@@ -195,13 +259,19 @@ fn a_message_with_nul_needs_binary_and_is_shared() {
     let nul = Append::new(&b"Subject: \0\r\n"[..]);
     assert!(append(&name("a"), &nul).is_err());
     match read(append_binary(&name("a"), &nul)) {
-        CommandBody::Append { message: LiteralOrLiteral8::Literal8(literal), .. } => {
+        CommandBody::Append {
+            message: LiteralOrLiteral8::Literal8(literal),
+            ..
+        } => {
             assert_eq!(&*literal.data, &**nul.message());
         }
         other => panic!("{other:?}"),
     }
     let large = Append::new(vec![b'x'; 1 << 20]);
     let pieces = append(&name("a"), &large).unwrap().into_pieces();
-    assert_eq!(pieces.last().unwrap().bytes().as_ptr(), large.message().as_ptr());
+    assert_eq!(
+        pieces.last().unwrap().bytes().as_ptr(),
+        large.message().as_ptr()
+    );
     assert!(append(&name("a"), &Append::new("").flags([Flag::Recent])).is_err());
 }

@@ -23,7 +23,10 @@ fn path(text: &str) -> PartPath {
 }
 
 fn part(numbers: &[u32]) -> Part {
-    let numbers: Vec<_> = numbers.iter().map(|n| NonZeroU32::new(*n).unwrap()).collect();
+    let numbers: Vec<_> = numbers
+        .iter()
+        .map(|n| NonZeroU32::new(*n).unwrap())
+        .collect();
     Part(Vec1::try_from(numbers).unwrap())
 }
 
@@ -53,7 +56,11 @@ fn body(
     peek: bool,
 ) -> MessageDataItemName<'static> {
     let partial = partial.map(|(offset, len)| (offset, NonZeroU32::new(len).unwrap()));
-    MessageDataItemName::BodyExt { section, partial, peek }
+    MessageDataItemName::BodyExt {
+        section,
+        partial,
+        peek,
+    }
 }
 
 #[test]
@@ -62,7 +69,11 @@ fn fetch_names_its_messages() {
         for uid in [false, true] {
             let line = if uid { uid_fetch } else { fetch }(&set(text), &Items::new());
             match read(line) {
-                CommandBody::Fetch { sequence_set, uid: read, .. } => {
+                CommandBody::Fetch {
+                    sequence_set,
+                    uid: read,
+                    ..
+                } => {
                     assert_eq!(ranges(&sequence_set), set(text));
                     assert_eq!(read, uid);
                 }
@@ -81,7 +92,10 @@ fn fetch_names_its_messages() {
 fn fetch_asks_for_each_item_and_the_uid_first() {
     use MessageDataItemName::*;
     assert_eq!(items(&Items::new()), [Uid]);
-    assert_eq!(items(&Items::fast()), [Uid, Flags, InternalDate, Rfc822Size]);
+    assert_eq!(
+        items(&Items::fast()),
+        [Uid, Flags, InternalDate, Rfc822Size]
+    );
     let all = Items::new()
         .mod_seq()
         .body()
@@ -92,7 +106,16 @@ fn fetch_asks_for_each_item_and_the_uid_first() {
         .flags();
     assert_eq!(
         items(&all),
-        [Uid, Flags, InternalDate, Rfc822Size, Envelope, BodyStructure, Body, ModSeq]
+        [
+            Uid,
+            Flags,
+            InternalDate,
+            Rfc822Size,
+            Envelope,
+            BodyStructure,
+            Body,
+            ModSeq
+        ]
     );
     assert_eq!(
         items(&Items::headers()),
@@ -112,10 +135,22 @@ fn fetch_asks_for_each_kind_of_section() {
         (Section::full(), None),
         (Section::header(), Some(CodecSection::Header(None))),
         (Section::text(), Some(CodecSection::Text(None))),
-        (Section::part(path("1.23")), Some(CodecSection::Part(part(&[1, 23])))),
-        (Section::mime(path("4294967295")), Some(CodecSection::Mime(part(&[u32::MAX])))),
-        (Section::header().within(path("2")), Some(CodecSection::Header(Some(part(&[2]))))),
-        (Section::text().within(path("2.1")), Some(CodecSection::Text(Some(part(&[2, 1]))))),
+        (
+            Section::part(path("1.23")),
+            Some(CodecSection::Part(part(&[1, 23]))),
+        ),
+        (
+            Section::mime(path("4294967295")),
+            Some(CodecSection::Mime(part(&[u32::MAX]))),
+        ),
+        (
+            Section::header().within(path("2")),
+            Some(CodecSection::Header(Some(part(&[2])))),
+        ),
+        (
+            Section::text().within(path("2.1")),
+            Some(CodecSection::Text(Some(part(&[2, 1])))),
+        ),
     ];
     for (section, expected) in cases {
         let asked = Items::new()
@@ -138,7 +173,10 @@ fn fetch_asks_for_each_kind_of_section() {
     }
     // imap-codec has offsets of 32 bits, as IMAP4rev1; IMAP4rev2 has 63.
     let far = Items::new().peek_partial(Section::full(), partial(1 << 40, 5));
-    assert_eq!(text(fetch(&set("1"), &far)), "FETCH 1 (UID BODY.PEEK[]<1099511627776.5>)");
+    assert_eq!(
+        text(fetch(&set("1"), &far)),
+        "FETCH 1 (UID BODY.PEEK[]<1099511627776.5>)"
+    );
 }
 
 #[test]
@@ -223,17 +261,33 @@ fn copy_and_move_go_to_a_mailbox() {
     for text in SETS {
         for uid in [false, true] {
             let set = set(text);
-            let copied = if uid { uid_copy(&set, &target) } else { copy(&set, &target) };
-            let moved = if uid { uid_move(&set, &target) } else { move_messages(&set, &target) };
+            let copied = if uid {
+                uid_copy(&set, &target)
+            } else {
+                copy(&set, &target)
+            };
+            let moved = if uid {
+                uid_move(&set, &target)
+            } else {
+                move_messages(&set, &target)
+            };
             match read(copied) {
-                CommandBody::Copy { sequence_set, mailbox, uid: read } => {
+                CommandBody::Copy {
+                    sequence_set,
+                    mailbox,
+                    uid: read,
+                } => {
                     assert_eq!((&ranges(&sequence_set), read), (&set, uid));
                     assert_eq!(mailbox_bytes(&mailbox), target.wire());
                 }
                 other => panic!("{other:?}"),
             }
             match read(moved) {
-                CommandBody::Move { sequence_set, mailbox, uid: read } => {
+                CommandBody::Move {
+                    sequence_set,
+                    mailbox,
+                    uid: read,
+                } => {
                     assert_eq!((&ranges(&sequence_set), read), (&set, uid));
                     assert_eq!(mailbox_bytes(&mailbox), target.wire());
                 }

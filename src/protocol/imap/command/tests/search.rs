@@ -40,7 +40,10 @@ fn show(key: &SearchKey) -> String {
         SentBefore(day) => format!("sentbefore {day:?}"),
         SentOn(day) => format!("senton {day:?}"),
         SentSince(day) => format!("sentsince {day:?}"),
-        ModSequence { entry: None, modseq } => format!("modseq {modseq}"),
+        ModSequence {
+            entry: None,
+            modseq,
+        } => format!("modseq {modseq}"),
         plain => format!("{plain:?}").to_lowercase(),
     }
 }
@@ -48,10 +51,19 @@ fn show(key: &SearchKey) -> String {
 /// A whole search, read back.
 fn found(query: &Query) -> String {
     let of = |command| match command {
-        CommandBody::Search { charset, criteria, uid } => {
+        CommandBody::Search {
+            charset,
+            criteria,
+            uid,
+        } => {
             assert_eq!(charset.is_some(), query.needs_utf8());
             assert!(charset.is_none_or(|charset| charset.as_ref() == "UTF-8"));
-            let keys = criteria.as_ref().iter().map(show).collect::<Vec<_>>().join(", ");
+            let keys = criteria
+                .as_ref()
+                .iter()
+                .map(show)
+                .collect::<Vec<_>>()
+                .join(", ");
             (uid, keys)
         }
         other => panic!("{other:?}"),
@@ -119,12 +131,18 @@ fn keys_with_an_argument() {
         (all().uid(UidSet::new()), "not(all)"),
         (all().sequence(&messages), "messages 2:4"),
         (all().sequence(SeqSet::new()), "not(all)"),
-        (all().mod_seq(ModSeq::new(ModSeq::MAX).unwrap()), "modseq 9223372036854775807"),
+        (
+            all().mod_seq(ModSeq::new(ModSeq::MAX).unwrap()),
+            "modseq 9223372036854775807",
+        ),
     ] {
         assert_eq!(found(&query), expected);
     }
     // imap-codec has sizes of 32 bits, as IMAP4rev1; IMAP4rev2 has 63.
-    assert_eq!(text(search(&all().larger(1 << 40), false)), "SEARCH LARGER 1099511627776");
+    assert_eq!(
+        text(search(&all().larger(1 << 40), false)),
+        "SEARCH LARGER 1099511627776"
+    );
 }
 
 #[test]
@@ -132,14 +150,23 @@ fn queries_are_joined_as_they_are_written() {
     let (seen, draft, big) = (Query::seen, Query::draft, || Query::seen().larger(5));
     for (query, expected) in [
         (seen().and(draft()), "seen, draft"),
-        (seen().and(draft().or(big())), "seen, or(draft, and(seen, larger 5))"),
+        (
+            seen().and(draft().or(big())),
+            "seen, or(draft, and(seen, larger 5))",
+        ),
         (big().or(draft()), "or(and(seen, larger 5), draft)"),
         (big().not(), "not(and(seen, larger 5))"),
         (!seen().not(), "not(not(seen))"),
-        (seen().not().or(draft()).from("x"), "or(not(seen), draft), from \"x\""),
+        (
+            seen().not().or(draft()).from("x"),
+            "or(not(seen), draft), from \"x\"",
+        ),
         (Query::any([]), "not(all)"),
         (Query::any([big()]), "seen, larger 5"),
-        (Query::any([seen(), draft(), big()]), "or(or(seen, draft), and(seen, larger 5))"),
+        (
+            Query::any([seen(), draft(), big()]),
+            "or(or(seen, draft), and(seen, larger 5))",
+        ),
     ] {
         assert_eq!(found(&query), expected);
     }
@@ -158,8 +185,16 @@ fn a_nest_that_is_too_deep_and_strings_with_nul_are_refused() {
 #[test]
 fn esearch_options_stand_before_the_charset() {
     let query = Query::all().from("é");
-    let count = SearchReturn { count: true, ..SearchReturn::default() };
-    let most = SearchReturn { min: true, max: true, all: true, count: true };
+    let count = SearchReturn {
+        count: true,
+        ..SearchReturn::default()
+    };
+    let most = SearchReturn {
+        min: true,
+        max: true,
+        all: true,
+        count: true,
+    };
     for (line, options) in [
         (search(&query, true), "RETURN (ALL) "),
         (search(&query, count), "RETURN (COUNT) "),
@@ -176,7 +211,10 @@ fn esearch_options_stand_before_the_charset() {
             other => panic!("{other:?}"),
         }
     }
-    assert_eq!(text(uid_search(&Query::unseen(), true)), "UID SEARCH RETURN (ALL) UNSEEN");
+    assert_eq!(
+        text(uid_search(&Query::unseen(), true)),
+        "UID SEARCH RETURN (ALL) UNSEEN"
+    );
 }
 
 /// A query beside what it has to mean.
@@ -191,11 +229,17 @@ fn query() -> impl Strategy<Value = (Query, String)> {
     leaf.prop_recursive(2, 12, 3, |inner| {
         let grouped = prop::collection::vec(inner, 2..4).prop_map(|parts| {
             let keys: Vec<_> = parts.iter().map(|(_, text)| text.clone()).collect();
-            let query = parts.into_iter().map(|(query, _)| query).reduce(Query::and).unwrap();
+            let query = parts
+                .into_iter()
+                .map(|(query, _)| query)
+                .reduce(Query::and)
+                .unwrap();
             (query, keys.join(", "))
         });
         prop_oneof![
-            grouped.clone().prop_map(|(query, text)| (query.not(), format!("not(and({text}))"))),
+            grouped
+                .clone()
+                .prop_map(|(query, text)| (query.not(), format!("not(and({text}))"))),
             (grouped.clone(), grouped).prop_map(|((one, text), (two, other))| {
                 (one.or(two), format!("or(and({text}), and({other}))"))
             }),

@@ -30,9 +30,12 @@ fn login_gives_user_and_password_and_is_secret() {
         ("alice@example.org", "(\\Seen) %*]"),
     ] {
         let line = login(user.as_bytes(), password.as_bytes()).unwrap();
-        assert!(line.is_secret());
+        assert_eq!(format!("{line:?}"), "LOGIN ...");
         match read(line) {
-            CommandBody::Login { username, password: read } => {
+            CommandBody::Login {
+                username,
+                password: read,
+            } => {
                 assert_eq!(bytes(&username), user.as_bytes());
                 assert_eq!(bytes(read.declassify()), password.as_bytes());
             }
@@ -45,12 +48,23 @@ fn login_gives_user_and_password_and_is_secret() {
 #[test]
 fn authenticate_has_an_initial_response_where_one_is_given() {
     assert_eq!(text(authenticate("PLAIN", None)), "AUTHENTICATE PLAIN");
-    assert_eq!(text(authenticate("EXTERNAL", Some(b""))), "AUTHENTICATE EXTERNAL =");
-    for response in [None, Some(&b""[..]), Some(b"\0alice\0secret"), Some(&[0xff; 999])] {
+    assert_eq!(
+        text(authenticate("EXTERNAL", Some(b""))),
+        "AUTHENTICATE EXTERNAL ="
+    );
+    for response in [
+        None,
+        Some(&b""[..]),
+        Some(b"\0alice\0secret"),
+        Some(&[0xff; 999]),
+    ] {
         let line = authenticate("PLAIN", response).unwrap();
-        assert!(line.is_secret());
+        assert_eq!(format!("{line:?}"), "AUTHENTICATE ...");
         match read(line) {
-            CommandBody::Authenticate { mechanism, initial_response } => {
+            CommandBody::Authenticate {
+                mechanism,
+                initial_response,
+            } => {
                 assert_eq!(mechanism.to_string(), "PLAIN");
                 let read = initial_response.as_ref().map(|read| &**read.declassify());
                 assert_eq!(read, response);
@@ -60,17 +74,22 @@ fn authenticate_has_an_initial_response_where_one_is_given() {
     }
     assert!(authenticate("PLAIN\r\nA2", None).is_err());
     assert!(authenticate("", None).is_err());
-    assert_eq!(authenticate_response(b"\0a\0b"), b"AGEAYg==\r\n");
-    assert_eq!(authenticate_response(b""), b"\r\n");
 }
 
 #[test]
 fn enable_names_capabilities() {
     match read(enable(&["CONDSTORE", "X-Other"])) {
         CommandBody::Enable { capabilities } => {
-            let read: Vec<_> = capabilities.as_ref().iter().map(ToString::to_string).collect();
+            let read: Vec<_> = capabilities
+                .as_ref()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
             assert_eq!(read, ["CONDSTORE", "X-Other"]);
-            assert_eq!(capabilities.as_ref()[0], CapabilityEnable::CondStore.into_static());
+            assert_eq!(
+                capabilities.as_ref()[0],
+                CapabilityEnable::CondStore.into_static()
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -81,10 +100,20 @@ fn enable_names_capabilities() {
 #[test]
 fn id_keeps_to_the_limits_of_its_rfc() {
     assert_eq!(text(id::<&str, &str>(&[])), "ID NIL");
-    assert_eq!(read(id::<&str, &str>(&[])), CommandBody::Id { parameters: None });
-    let fields = [("name", "mailpool"), ("vendor", "a \"b\" (c)"), ("os", "é\r\n"), ("date", "")];
+    assert_eq!(
+        read(id::<&str, &str>(&[])),
+        CommandBody::Id { parameters: None }
+    );
+    let fields = [
+        ("name", "mailpool"),
+        ("vendor", "a \"b\" (c)"),
+        ("os", "é\r\n"),
+        ("date", ""),
+    ];
     match read(id(&fields)) {
-        CommandBody::Id { parameters: Some(parameters) } => {
+        CommandBody::Id {
+            parameters: Some(parameters),
+        } => {
             assert_eq!(parameters.len(), fields.len());
             for ((field, value), (given_field, given_value)) in parameters.iter().zip(fields) {
                 assert_eq!(field.as_ref(), given_field.as_bytes());

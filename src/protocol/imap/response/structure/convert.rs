@@ -100,13 +100,14 @@ impl Normalised {
 
     /// A text whose length in lines the server left out has come out as a basic part.
     fn set_text(&self, structure: &mut BodyStructure) {
-        if structure.media_type == "TEXT"
-            && let BodyContent::Basic(fields) = &mut structure.content
-        {
-            structure.content = BodyContent::Text {
-                fields: std::mem::take(fields),
-                lines: None,
-            };
+        match &mut structure.content {
+            BodyContent::Basic(fields) if structure.media_type == "TEXT" => {
+                structure.content = BodyContent::Text {
+                    fields: std::mem::take(fields),
+                    lines: None,
+                };
+            }
+            _ => {}
         }
     }
 

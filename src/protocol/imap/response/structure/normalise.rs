@@ -316,12 +316,11 @@ impl List {
 
     fn put_number(&mut self, number: u64, out: &mut Normalised) {
         let place = out.numbers.len();
-        if let Kind::Body(body) = &self.kind
-            && body.parts == 0
-            && body.is_global
-            && self.length == 7
-        {
-            out.global_messages.extend(u32::try_from(place));
+        match &self.kind {
+            Kind::Body(body) if body.parts == 0 && body.is_global && self.length == 7 => {
+                out.global_messages.extend(u32::try_from(place));
+            }
+            _ => {}
         }
         out.numbers.push(number);
         out.text.push_str(&place.to_string());

@@ -103,11 +103,6 @@ fn a_message_has_one_uid() {
     ] {
         assert!(read(wire).is_err(), "{wire}");
     }
-    let first = message("* 1 FETCH (UID 3)");
-    let mut merged = first.clone();
-    assert!(!merged.merge(first));
-    assert!(merged.merge(message("* 1 FETCH (RFC822.SIZE 3)")));
-    assert_eq!((merged.uid, merged.size), (uid(3), Some(3)));
 }
 
 #[test]

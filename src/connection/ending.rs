@@ -1,0 +1,77 @@
+//! The end of a connection, wished for or not.
+
+use std::time::Instant;
+
+use super::clock::earlier;
+use super::event_loop::{Closing, EventLoop, Fail};
+use super::failure::Failure;
+use super::handle::{Keep, Request};
+use crate::protocol::machine::Protocol;
+
+impl<P: Protocol> EventLoop<P> {
+    /// Refuses what is queued and lets what is under way finish; then comes the goodbye.
+    pub(super) fn begin_close(&mut self, keep: Option<Keep>, deadline: Option<Instant>) {
+        if keep.is_some() {
+            self.keep = keep;
+        }
+        let (orders, waiting) = self.queue.clear();
+        for order in orders {
+            drop(order.count);
+            order.promise.finish(Err(Failure::Closed));
+        }
+        for promise in waiting {
+            promise.finish(Err(Failure::Closed));
+        }
+        self.reset_counts.clear();
+        match &mut self.closing {
+            Some(closing) => closing.deadline = earlier(closing.deadline, deadline),
+            None => {
+                self.closing = Some(Closing {
+                    deadline,
+                    said: false,
+                });
+            }
+        }
+    }
+
+    /// Closes the socket first, then tells everybody: who tries again at once finds room.
+    pub(super) fn end(mut self, result: Result<(), Fail<P>>) {
+        self.transport.close();
+        self.shared.set_closed();
+        let failure = match result {
+            Ok(()) => Failure::Closed,
+            Err(failure) => failure,
+        };
+        if !matches!(failure, Failure::Closed) {
+            log::debug!(
+                "{} connection {} to {}: {failure}",
+                self.settings.protocol,
+                self.shared.id,
+                self.settings.host
+            );
+        }
+        drop(self.keep.take());
+        self.shared.set_readiness(Err(failure.clone()));
+        for (_, in_flight) in self.in_flight.drain() {
+            drop(in_flight.count);
+            in_flight.promise.finish(Err(failure.clone()));
+        }
+        let (orders, waiting) = self.queue.clear();
+        for order in orders {
+            drop(order.count);
+            order.promise.finish(Err(failure.clone()));
+        }
+        for promise in waiting.into_iter().chain(self.resets.drain(..)) {
+            promise.finish(Err(failure.clone()));
+        }
+        // A request that arrives from now on is dropped with the receiver.
+        while let Ok(request) = self.receiver.try_recv() {
+            if let Request::Operation(order, _) = request {
+                drop(order.count);
+                order.promise.finish(Err(failure.clone()));
+            }
+        }
+        drop(self.receiver);
+        self.hooks.ended(self.shared.id);
+    }
+}

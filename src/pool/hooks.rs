@@ -1,0 +1,59 @@
+//! What connection threads tell their pool.
+
+use std::sync::Weak;
+use std::sync::atomic::Ordering;
+
+use super::ledger::Role;
+use super::pool::{GOODBYE, Pool};
+use crate::connection::clock;
+use crate::connection::handle::{ConnectionId, Hooks, Keep};
+use crate::protocol::machine::Protocol;
+
+/// What connection threads tell the pool.
+pub(super) struct PoolHooks<P: Protocol>(pub Weak<Pool<P>>);
+
+impl<P: Protocol> Hooks for PoolHooks<P> {
+    fn was_reset(&self, id: ConnectionId) {
+        let Some(pool) = self.0.upgrade() else {
+            return;
+        };
+        let drained = pool.draining.lock().remove(&id);
+        if let Some(warm) = drained {
+            warm.permit.entry().set_role(Role::Parked);
+            if let Err(warm) = pool.quota.park(warm) {
+                let permit: Keep = Box::new(warm.permit);
+                warm.connection.close(Some(permit), clock::after(GOODBYE));
+            }
+        }
+    }
+
+    fn expire(&self, id: ConnectionId) -> Option<Keep> {
+        let pool = self.0.upgrade()?;
+        let warm = pool.quota.take_warm(|warm| warm.connection.id() == id)?;
+        warm.permit.entry().set_role(Role::Closing);
+        Some(Box::new(warm.permit))
+    }
+
+    fn ended(&self, id: ConnectionId) {
+        let Some(pool) = self.0.upgrade() else {
+            return;
+        };
+        pool.forget(id);
+        let mut live = pool.live.lock();
+        if let Some(one) = live.get_mut(&id) {
+            one.ended = true;
+            let counters = one.connection.counters();
+            let figures = &pool.figures;
+            for (sum, part) in [
+                (&figures.operations, &counters.operations),
+                (&figures.bytes_out, &counters.bytes_out),
+                (&figures.wakeups, &counters.wakeups),
+                (&figures.bytes_in, &counters.bytes_in),
+            ] {
+                sum.fetch_add(part.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+        drop(live);
+        pool.live_changed.notify_all();
+    }
+}
