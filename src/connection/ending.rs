@@ -37,11 +37,11 @@ impl<P: Protocol> EventLoop<P> {
     /// Closes the socket first, then tells everybody: who tries again at once finds room.
     pub(super) fn end(mut self, result: Result<(), Fail<P>>) {
         self.transport.close();
-        self.shared.set_closed();
         let failure = match result {
             Ok(()) => Failure::Closed,
             Err(failure) => failure,
         };
+        self.shared.set_closed(failure.clone());
         if !matches!(failure, Failure::Closed) {
             log::debug!(
                 "{} connection {} to {}: {failure}",
@@ -72,6 +72,5 @@ impl<P: Protocol> EventLoop<P> {
             }
         }
         drop(self.receiver);
-        self.hooks.ended(self.shared.id);
     }
 }

@@ -31,8 +31,6 @@ use crate::wire::send::SendBuffer;
 
 /// How long a server may take to close the connection after it has said goodbye.
 const AFTER_GOODBYE: Duration = Duration::from_secs(2);
-/// Queue length from which abandoned operations are looked for.
-const SWEEP: usize = 64;
 
 pub(super) type Fail<P> = Failure<<P as Protocol>::Failure>;
 
@@ -174,7 +172,7 @@ impl<P: Protocol> EventLoop<P> {
                 Request::Close { keep, deadline } => self.begin_close(keep, deadline),
             }
         }
-        if self.shared.resumed.swap(false, Ordering::SeqCst) || self.queue.len() >= SWEEP {
+        if self.shared.resumed.swap(false, Ordering::SeqCst) {
             self.queue.retain(
                 |order| order.promise.is_wanted(),
                 |session| session.is_wanted(),
@@ -185,7 +183,6 @@ impl<P: Protocol> EventLoop<P> {
     /// Submits what may be submitted and hands on what the protocol says, until it is still.
     fn pump(&mut self) -> Result<(), Fail<P>> {
         loop {
-            self.submit();
             let mut gate = Commit(&self.in_flight);
             self.protocol
                 .advance(&mut self.input, &mut self.output, &mut gate)
@@ -195,13 +192,15 @@ impl<P: Protocol> EventLoop<P> {
                 progress = true;
                 self.handle(output)?;
             }
-            if !progress {
+            // After what has come: it may have made room for more.
+            if !self.submit() && !progress {
                 return Ok(());
             }
         }
     }
 
-    fn submit(&mut self) {
+    /// Submits what the protocol accepts. Returns whether it did anything.
+    fn submit(&mut self) -> bool {
         if let Some(closing) = &mut self.closing {
             if self.ready && !closing.said && self.in_flight.is_empty() && self.protocol.is_quiet()
             {
@@ -211,30 +210,33 @@ impl<P: Protocol> EventLoop<P> {
                     Some(Instant::now() + self.settings.stall_timeout),
                 );
                 self.protocol.quit();
+                return true;
             }
-            return;
+            return false;
         }
+        let mut progress = false;
         if !self.ready {
-            return;
+            return progress;
         }
         while let Some(front) = self.queue.front() {
             match front {
                 Front::Operation(order) => {
                     if order.promise.is_wanted() && !self.protocol.accepts(&order.operation) {
-                        return;
+                        return progress;
                     }
                 }
                 Front::Session(promise) => {
                     if promise.is_wanted() && !self.is_still() {
-                        return;
+                        return progress;
                     }
                 }
                 Front::Reset => {
                     if !self.is_still() {
-                        return;
+                        return progress;
                     }
                 }
             }
+            progress = true;
             match self.queue.pop() {
                 Some(Waiting::Operation(order)) => self.begin(order),
                 Some(Waiting::Session(session, promise)) => {
@@ -247,9 +249,10 @@ impl<P: Protocol> EventLoop<P> {
                     self.resets.push(promise);
                     self.protocol.reset();
                 }
-                None => return,
+                None => return progress,
             }
         }
+        progress
     }
 
     /// Whether nothing is under way.

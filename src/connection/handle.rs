@@ -1,12 +1,12 @@
 //! A connection as the threads that use it see it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use crate::sync::{Condvar, Mutex};
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
 use super::doorbell::Doorbell;
 use super::event_loop::EventLoop;
@@ -152,6 +152,8 @@ pub(super) struct Shared<P: Protocol> {
     pub resumed: AtomicBool,
     readiness: Mutex<Readiness<P>>,
     readiness_changed: Condvar,
+    /// Why the connection ended.
+    end: OnceLock<Failure<P::Failure>>,
     pub counters: Arc<Counters>,
 }
 
@@ -163,7 +165,8 @@ impl<P: Protocol> Shared<P> {
     }
 
     /// From now on nothing sent to this connection will be carried out.
-    pub(super) fn set_closed(&self) {
+    pub(super) fn set_closed(&self, why: Failure<P::Failure>) {
+        let _ = self.end.set(why);
         self.counters.closed.store(true, Ordering::SeqCst);
     }
 }
@@ -172,6 +175,18 @@ impl<P: Protocol> Resume for Shared<P> {
     fn resume(&self) {
         self.resumed.store(true, Ordering::SeqCst);
         self.doorbell.ring();
+    }
+}
+
+/// Says that a connection thread has ended, however it did: a panic leaves nobody waiting and
+/// no permit behind.
+struct Ended<P: Protocol>(Arc<Shared<P>>, Arc<dyn Hooks>);
+
+impl<P: Protocol> Drop for Ended<P> {
+    fn drop(&mut self) {
+        self.0.set_closed(Failure::EndOfStream);
+        self.0.set_readiness(Err(Failure::EndOfStream));
+        self.1.ended(self.0.id);
     }
 }
 
@@ -205,8 +220,10 @@ impl<P: Protocol> Connection<P> {
             resumed: AtomicBool::new(false),
             readiness: Mutex::new(None),
             readiness_changed: Condvar::new(),
+            end: OnceLock::new(),
             counters: Arc::new(Counters::default()),
         });
+        let told = Arc::clone(&hooks);
         let name = format!("{}-{id} {}", settings.protocol, settings.host);
         let stack_size = settings.stack_size;
         let event_loop = EventLoop::new(
@@ -218,10 +235,14 @@ impl<P: Protocol> Connection<P> {
             hooks,
             deadline,
         );
+        let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(name)
             .stack_size(stack_size)
-            .spawn(move || event_loop.run())
+            .spawn(move || {
+                let _ended = Ended(of_thread, told);
+                event_loop.run();
+            })
             .map_err(|error| Failure::system("a thread", error))?;
         Ok((Self(shared), thread))
     }
@@ -266,7 +287,8 @@ impl<P: Protocol> Connection<P> {
         operation: P::Operation,
         session: Option<SessionId>,
     ) -> OperationReply<P> {
-        let (promise, reply) = slot(Failure::Closed);
+        // What arrives while the thread ends is dropped with the channel.
+        let (promise, reply) = slot(Failure::EndOfStream);
         let order = Order {
             operation,
             promise,
@@ -279,7 +301,7 @@ impl<P: Protocol> Connection<P> {
     /// Asks for the connection alone. The session lasts until [`Connection::release`], which
     /// must also follow when the wait is given up.
     pub(crate) fn acquire(&self, session: SessionId) -> SignalReply<P> {
-        let (promise, reply) = slot(Failure::Closed);
+        let (promise, reply) = slot(Failure::EndOfStream);
         self.send(Request::Acquire(session, promise));
         reply
     }
@@ -302,10 +324,16 @@ impl<P: Protocol> Connection<P> {
     }
 
     fn send(&self, request: Request<P>) {
-        // A thread that has ended has dropped its receiver: the request comes back, is
-        // dropped here, and its promise tells the caller.
-        if self.0.sender.send(request).is_ok() {
-            self.0.doorbell.ring();
+        match self.0.sender.send(request) {
+            Ok(()) => self.0.doorbell.ring(),
+            // The thread has ended, for a reason that the caller is told.
+            Err(SendError(Request::Operation(order, _))) => {
+                let why = self.0.end.get().cloned();
+                drop(order.count);
+                order.promise.finish(Err(why.unwrap_or(Failure::EndOfStream)));
+            }
+            // Its promise tells the caller when it is dropped.
+            Err(SendError(_)) => {}
         }
     }
 }

@@ -101,10 +101,6 @@ impl<O, X> CommandQueue<O, X> {
         self.line.is_empty() && self.of_owner.is_empty()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.line.len() + self.of_owner.len()
-    }
-
     /// Drops the operations and sessions that are not wanted any more.
     pub(crate) fn retain(
         &mut self,

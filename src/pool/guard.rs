@@ -37,7 +37,22 @@ pub(super) struct ScopeSeat<P: Protocol> {
 impl<P: Protocol> Held for ScopeSeat<P> {
     fn give_back(&self) {
         if let Some(seat) = self.seat.take() {
+            self.end_sessions(&seat);
             self.pool.give_back(seat);
+        }
+    }
+}
+
+impl<P: Protocol> ScopeSeat<P> {
+    /// Ends the exclusive sessions that this thread still has on the connection: the next
+    /// taker must not wait for them.
+    fn end_sessions(&self, seat: &Seat<P>) {
+        for held in route::all(self.pool.id()) {
+            if let Some(session) = route::downcast::<ExclusiveSeat<P>>(&held) {
+                if session.connection.id() == seat.connection.id() {
+                    session.give_back();
+                }
+            }
         }
     }
 }
@@ -83,6 +98,9 @@ impl<P: Protocol> ScopeGuard<P> {
         };
         let last = route::pop(&(Rc::clone(&scope) as Rc<dyn Held>));
         let seat = if last { scope.seat.take() } else { None };
+        if let Some(seat) = &seat {
+            scope.end_sessions(seat);
+        }
         let reply = seat.and_then(|seat| scope.pool.give_back(seat));
         if broken {
             return Err(Failure::Closed);

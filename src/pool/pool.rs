@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crate::sync::{Condvar, Mutex};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 use super::guard::{ExclusiveGuard, ExclusiveSeat, ScopeGuard, ScopeSeat, wait_signal};
 use super::hooks::PoolHooks;
@@ -27,6 +27,9 @@ use crate::protocol::machine::Protocol;
 const LONG_WAIT: Duration = Duration::from_secs(30);
 /// How long a connection that nobody needs any more may take to say goodbye.
 pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How long a connection thread may take to close its socket when its time is up.
+const FORCED: Duration = Duration::from_secs(1);
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -166,6 +169,10 @@ impl<P: Protocol> Pool<P> {
                 Err(error)
             }
         }
+    }
+
+    pub(crate) fn id(&self) -> PoolId {
+        self.id
     }
 
     /// The most connections that may be open.
@@ -396,6 +403,20 @@ impl<P: Protocol> Pool<P> {
         }
     }
 
+    /// Waits until every connection thread has ended. Returns whether they did in time.
+    fn wait_ended(
+        &self,
+        live: &mut MutexGuard<'_, HashMap<ConnectionId, Live<P>>>,
+        deadline: Option<Instant>,
+    ) -> bool {
+        while live.values().any(|one| !one.ended) {
+            if crate::sync::wait(&self.live_changed, live, deadline) {
+                return live.values().all(|one| one.ended);
+            }
+        }
+        true
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         let holders = self.quota.ledger.holders();
         let mut operations = self.figures.operations.load(Ordering::Relaxed);
@@ -440,17 +461,14 @@ impl<P: Protocol> Pool<P> {
         for one in live.values() {
             one.connection.close(None, deadline);
         }
-        let mut late = false;
-        while live.values().any(|one| !one.ended) {
-            late = crate::sync::wait(&self.live_changed, &mut live, deadline)
-                && live.values().any(|one| !one.ended);
-            if late {
-                break;
-            }
+        let in_time = self.wait_ended(&mut live, deadline);
+        let left = (!in_time).then(|| self.quota.ledger.holders());
+        if !in_time {
+            // They close their sockets now, without a goodbye.
+            self.wait_ended(&mut live, clock::after(FORCED));
         }
         drop(live);
         self.join_ended();
-        let left = late.then(|| self.quota.ledger.holders());
         drop((main, warm));
         left.map_or(Ok(()), Err)
     }

@@ -62,10 +62,13 @@ impl Session {
     }
 
     /// Finds the command that a FETCH response answers: the oldest one that asked for this
-    /// message, has not had it yet, and asked for what the response holds.
+    /// message, has not had it yet, and asked for what the response holds. Content that comes
+    /// without a UID, or before it where it is streamed, is the oldest one's, which is told
+    /// that it misses a message.
     fn owner_of(&mut self, fetch: &Fetch) -> Option<Owned> {
         let uid = fetch.attributes.uid;
         let only_flags = is_flags_update(&fetch.attributes) && fetch.open.is_none();
+        let nameless = uid.is_none() && (fetch.open.is_some() || has_content(&fetch.attributes));
         for command in &mut self.commands {
             let Owner::Operation(id) = command.owner else {
                 continue;
@@ -78,6 +81,9 @@ impl Session {
                     seen,
                 } => {
                     let Some(number) = number(*by, uid, fetch.seq) else {
+                        if nameless {
+                            return Some(Owned::Fetch(id));
+                        }
                         continue;
                     };
                     if !set.contains(number) || seen.contains(number) {
@@ -251,6 +257,15 @@ fn streamed(open: OpenSection) -> StreamedSection {
         origin: open.origin,
         size: open.length,
     }
+}
+
+/// Whether a response holds what no server sends unasked.
+fn has_content(attributes: &Attributes) -> bool {
+    attributes.internal_date.is_some()
+        || attributes.size.is_some()
+        || attributes.envelope.is_some()
+        || attributes.body_structure.is_some()
+        || !attributes.sections.is_empty()
 }
 
 /// Whether a response holds nothing but flags, as one that nobody asked for does.
