@@ -320,8 +320,8 @@ impl Error {
 
     /// Whether the server has as many connections of this account as it allows.
     ///
-    /// There is no one way to say so: `[LIMIT]`, `[INUSE]` or `[UNAVAILABLE]` before the
-    /// session is ready, or the words "too many" or "maximum number" with "connection".
+    /// There is no one way to say so: it is told by `[LIMIT]` or `[INUSE]`, or by the words
+    /// "too many" or "maximum" together with "connection".
     pub fn is_too_many_connections(&self) -> bool {
         let (ErrorKind::Bye { text, .. }
         | ErrorKind::Authentication { text, .. }

@@ -71,3 +71,9 @@ pub use types::response_code::{AppendUid, CopyUid, ResponseCode, UidRanges};
 pub use types::secret::{Credentials, Secret};
 pub use types::section::{PartPath, Partial, Section};
 pub use types::set::{SeqSet, UidSet};
+
+/// Compiles the examples of the texts beside the code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/imap.md")]
+struct TextsOutsideTheCode;

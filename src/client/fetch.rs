@@ -28,6 +28,10 @@ use crate::types::ids::{SeqNum, Uid, UidValidity};
 /// behind it, what comes is kept in memory, up to
 /// [`Limits::max_buffered_body`](crate::Limits::max_buffered_body).
 ///
+/// To change messages while walking through many of them, fetch them in
+/// [chunks](crate::UidSet::chunks), or on a connection of its own: a command that is sent on the
+/// same connection waits for the end of the FETCH, and all of it has to be buffered.
+///
 /// Dropping the iterator gives the rest up: what still comes is passed over, and the
 /// connection stays in use.
 #[must_use = "messages are delivered while the iterator is advanced"]

@@ -28,12 +28,13 @@ use crate::types::mailbox_name::MailboxName;
 /// A thread that holds a [`ConnectionScope`] uses that connection; every other thread uses the
 /// main connection, where the commands of many threads are pipelined. An operation is one
 /// unit on its connection: SELECT if another mailbox is selected, then the command. Operations
-/// of different threads interleave, their commands do not.
+/// of different threads overlap as far as their answers can be told apart; none selects another
+/// mailbox while one is under way.
 ///
 /// # The end
 /// When the last handle is dropped, mailboxes included, every connection says LOGOUT and its
-/// thread is joined; that takes at most the builder's
-/// [`shutdown_timeout`](ImapClientBuilder::shutdown_timeout).
+/// thread is joined. What is still open after the builder's
+/// [`shutdown_timeout`](ImapClientBuilder::shutdown_timeout) is closed without a goodbye.
 ///
 /// # Examples
 /// ```no_run

@@ -22,7 +22,6 @@ impl<P: Protocol> EventLoop<P> {
         for promise in waiting {
             promise.finish(Err(Failure::Closed));
         }
-        self.reset_counts.clear();
         match &mut self.closing {
             Some(closing) => closing.deadline = earlier(closing.deadline, deadline),
             None => {

@@ -61,9 +61,8 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) queue: CommandQueue<Order<P>, SignalPromise<P>>,
     pub(super) in_flight: HashMap<OperationId, InFlight<P>>,
     pub(super) next_operation: OperationId,
-    /// The callers that wait for a reset, with what counts it as pending.
+    /// The callers that wait for a reset.
     pub(super) resets: Vec<SignalPromise<P>>,
-    pub(super) reset_counts: Vec<super::handle::Count>,
     pub(super) readable: bool,
     pub(super) writable: bool,
     /// The peer has said that nothing more comes.
@@ -107,7 +106,6 @@ impl<P: Protocol> EventLoop<P> {
             in_flight: HashMap::new(),
             next_operation: 0,
             resets: Vec::new(),
-            reset_counts: Vec::new(),
             readable: false,
             writable: false,
             read_closed: false,
@@ -165,10 +163,7 @@ impl<P: Protocol> EventLoop<P> {
                 }
                 Request::Acquire(session, promise) => self.queue.push_session(session, promise),
                 Request::Release(session) => self.queue.release(session),
-                Request::Reset(promise, count) => {
-                    self.queue.push_reset(promise);
-                    self.reset_counts.push(count);
-                }
+                Request::Reset(promise) => self.queue.push_reset(promise),
                 Request::Close { keep, deadline } => self.begin_close(keep, deadline),
             }
         }
@@ -310,7 +305,6 @@ impl<P: Protocol> EventLoop<P> {
                 self.name_running();
             }
             Output::WasReset => {
-                self.reset_counts.clear();
                 self.parked_at = Some(Instant::now());
                 self.hooks.was_reset(self.shared.id);
                 for promise in self.resets.drain(..) {
@@ -484,12 +478,16 @@ impl<P: Protocol> EventLoop<P> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             Err(error) => return Err(Failure::io(error)),
         }
+        let tls = matches!(self.transport, Transport::Tls(_));
         for event in &self.events {
             if event.token() == Self::SOCKET {
-                // An error or a hang-up is found by the next read or write.
-                self.read_closed |= event.is_read_closed();
-                self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
-                self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
+                // An error or a hang-up is found by the next read or write. Under TLS a read
+                // may have to write first, and the other way round.
+                let failed = event.is_error();
+                let closed = event.is_read_closed();
+                self.read_closed |= closed;
+                self.readable |= tls || closed || failed || event.is_readable();
+                self.writable |= tls || failed || event.is_write_closed() || event.is_writable();
             }
         }
         Ok(())

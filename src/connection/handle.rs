@@ -75,7 +75,7 @@ pub(super) enum Request<P: Protocol> {
     Operation(Order<P>, Option<SessionId>),
     Acquire(SessionId, SignalPromise<P>),
     Release(SessionId),
-    Reset(SignalPromise<P>, Count),
+    Reset(SignalPromise<P>),
     Close {
         keep: Option<Keep>,
         deadline: Option<Instant>,
@@ -267,7 +267,7 @@ impl<P: Protocol> Connection<P> {
         }
     }
 
-    /// Why the connection could not be opened, if that is so.
+    /// Whether the connection has ended, or could not be opened.
     pub(crate) fn is_closed(&self) -> bool {
         self.0.counters.closed.load(Ordering::SeqCst)
     }
@@ -314,7 +314,7 @@ impl<P: Protocol> Connection<P> {
     /// before.
     pub(crate) fn reset(&self) -> SignalReply<P> {
         let (promise, reply) = slot(Failure::Closed);
-        self.send(Request::Reset(promise, Count::new(&self.0.counters)));
+        self.send(Request::Reset(promise));
         reply
     }
 

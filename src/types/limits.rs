@@ -1,10 +1,14 @@
 //! Bounds on what a server controls.
 
-/// What a client accepts from a server before it gives up on the connection with a typed error.
+/// What a client accepts from a server.
+///
+/// Untagged data beyond a limit is passed over, and the operation, the message or the attribute
+/// that it belonged to fails with a typed error. Too many untagged responses, and a greeting, a
+/// tagged response or a continuation request beyond a limit, end the connection.
 ///
 /// The defaults leave room for every mailbox that is in good order; raise one where an error
-/// names it. A limit is reached only by data that was really received: an announced size
-/// alone allocates nothing.
+/// names it. Memory for a literal is set aside when it is announced, within
+/// [`max_literal`](Self::max_literal) or [`stream_threshold`](Self::stream_threshold).
 ///
 /// ```
 /// use mailpool::Limits;
@@ -38,8 +42,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The length of one response without its literals, in bytes; 16 MiB by default. A SEARCH
-    /// without ESEARCH answers with one number for each message in a single line.
+    /// How much of one response is held in memory, in bytes: its text and its literals, without
+    /// message data that is streamed; 16 MiB by default. A SEARCH without ESEARCH answers with
+    /// one number for each message in a single line.
     pub const fn max_line(mut self, bytes: usize) -> Self {
         self.line = bytes;
         self
@@ -53,8 +58,7 @@ impl Limits {
     }
 
     /// How deep parentheses may be nested, as in the body structure of a message that contains
-    /// messages; 100 by default. The stack of the connection's thread holds for 100 in a debug
-    /// build.
+    /// messages; 100 by default. The stacks of the connection threads grow with it.
     pub const fn max_nesting(mut self, levels: usize) -> Self {
         self.nesting = levels;
         self

@@ -202,8 +202,8 @@ impl From<&Store> for Store {
 
 /// A message to be added to a mailbox (RFC 9051 §6.3.12).
 ///
-/// The message is sent as it is: its lines should end in CRLF. A message with a NUL byte needs
-/// a server with BINARY (RFC 3516).
+/// The message is sent as it is: its lines should end in CRLF. A message with a NUL byte is
+/// refused: it would take BINARY (RFC 3516), which is not used yet.
 ///
 /// ```
 /// use mailpool::{Append, Flag};

@@ -235,7 +235,7 @@ impl Dovecot {
     /// Puts messages into a mailbox, which is made if it is not there, and returns the bytes
     /// that the server will serve for each of them.
     ///
-    /// Maildir files are written directly, some 10,000 per second. UIDs rise in the order of
+    /// Maildir files are written directly: 10,000 take a second or two. UIDs rise in the order of
     /// delivery; a session that has the mailbox selected sees the messages as new ones.
     ///
     /// # Panics

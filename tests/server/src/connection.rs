@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock;
+use crate::hangup;
 use crate::hub::Hub;
 
 /// Received bytes that wait for the session; beyond it the socket is not read.
@@ -64,7 +65,12 @@ struct State {
     inbound_len: usize,
     outbound: VecDeque<(Instant, Outgoing)>,
     outbound_len: usize,
+    /// Nothing leaves the delay line any more.
+    outbound_over: bool,
+    /// Everything that the client sent has been read.
     peer_closed: bool,
+    /// The client's end has come; there may be bytes before it that are not read yet.
+    peer_gone: bool,
     reading_over: bool,
     session_over: bool,
     stopped: bool,
@@ -93,6 +99,10 @@ pub struct ConnectionInfo {
 
 pub(crate) struct Connection {
     pub(crate) id: usize,
+    /// The server's port.
+    pub(crate) port: u16,
+    /// The client's port.
+    pub(crate) peer_port: u16,
     pub(crate) hub: Arc<Hub>,
     socket: Mutex<Option<Arc<TcpStream>>>,
     state: Mutex<State>,
@@ -115,9 +125,13 @@ impl Connection {
         socket.set_nodelay(true)?;
         // A write that finds no room comes back now and then to see whether it is still wanted.
         socket.set_write_timeout(Some(Duration::from_millis(50)))?;
+        let peer_port = socket.peer_addr()?.port();
+        let port = socket.local_addr()?.port();
         let id = hub.next_id();
         let connection = Arc::new(Self {
             id,
+            port,
+            peer_port,
             socket: Mutex::new(Some(Arc::new(socket))),
             state: Mutex::new(State {
                 info: ConnectionInfo {
@@ -132,6 +146,11 @@ impl Connection {
             hub: Arc::clone(&hub),
         });
         hub.sweep();
+        let counters = hub.counters.snapshot();
+        if counters.open >= counters.peak_open {
+            // It would be the most ever: look twice.
+            hub.sweep_thoroughly(port);
+        }
         hub.register(Arc::clone(&connection));
         hub.counters.opened();
         Ok(connection)
@@ -197,8 +216,10 @@ impl Connection {
         self.ended();
         let mut state = self.state.lock();
         state.reading_over = true;
+        state.peer_closed = true;
         let both_over = state.session_over;
         drop(state);
+        self.wake.notify_all();
         if both_over {
             self.hub.forget(self.id);
         }
@@ -233,7 +254,7 @@ impl Connection {
         let Some(socket) = self.socket.lock().clone() else {
             return false;
         };
-        hung_up(&socket)
+        hangup::has_hung_up(&socket)
     }
 
     /// Records the client's end; the first call counts.
@@ -241,7 +262,7 @@ impl Connection {
         if !self.ended.swap(true, Ordering::SeqCst) {
             self.hub.counters.closed();
         }
-        self.state.lock().peer_closed = true;
+        self.state.lock().peer_gone = true;
         self.wake.notify_all();
     }
 
@@ -275,6 +296,8 @@ impl Connection {
 
     /// Ends the connection at once with RST.
     pub(crate) fn reset(&self) {
+        // First of all, as a session that only sees the end of its input says FIN.
+        self.state.lock().stopped = true;
         let socket = self.socket.lock().take();
         if let Some(socket) = socket {
             let _ = socket2::SockRef::from(&*socket).set_linger(Some(Duration::ZERO));
@@ -282,7 +305,6 @@ impl Connection {
             // threads lets go of the socket.
             let _ = socket.shutdown(Shutdown::Read);
         }
-        self.state.lock().stopped = true;
         self.ended();
     }
 
@@ -369,7 +391,7 @@ impl Connection {
                 .orders
                 .iter()
                 .any(|order| matches!(order, Order::Close));
-            if state.stopped || state.peer_closed || close {
+            if state.stopped || state.peer_gone || close {
                 return Err(aborted());
             }
             self.wake.wait(&mut state);
@@ -384,7 +406,7 @@ impl Connection {
     ) -> io::Result<Option<Order>> {
         let mut state = self.state.lock();
         while condition() {
-            if state.stopped || state.peer_closed {
+            if state.stopped || state.peer_gone {
                 return Err(aborted());
             }
             if let Some(order) = state.orders.pop_front() {
@@ -399,10 +421,10 @@ impl Connection {
     pub(crate) fn push_outgoing(&self, item: Outgoing) -> io::Result<()> {
         let mut due = clock::now() + self.hub.faults.delay_out(self.id);
         let mut state = self.state.lock();
-        while state.outbound_len >= MAX_OUTBOUND && !state.stopped {
+        while state.outbound_len >= MAX_OUTBOUND && !state.stopped && !state.outbound_over {
             self.wake.wait(&mut state);
         }
-        if state.stopped {
+        if state.stopped || state.outbound_over {
             return Err(aborted());
         }
         if let Some((last, _)) = state.outbound.back() {
@@ -415,6 +437,12 @@ impl Connection {
         drop(state);
         self.wake.notify_all();
         Ok(())
+    }
+
+    /// Nothing is taken off the delay line any more.
+    pub(crate) fn outbound_over(&self) {
+        self.state.lock().outbound_over = true;
+        self.wake.notify_all();
     }
 
     /// Takes the next thing whose time has come off the delay line.
@@ -445,22 +473,4 @@ impl Connection {
 
 pub(crate) fn aborted() -> io::Error {
     io::ErrorKind::ConnectionAborted.into()
-}
-
-#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
-fn hung_up(socket: &TcpStream) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let end = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
-    let mut fds = [PollFd::new(socket, end)];
-    let at_once = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    poll(&mut fds, Some(&at_once)).is_ok() && fds.iter().any(|fd| fd.revents().intersects(end))
-}
-
-/// Where the system cannot say, the reading thread sees the end a little later.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
-fn hung_up(_socket: &TcpStream) -> bool {
-    false
 }

@@ -163,7 +163,11 @@ impl FaultBoard {
             Layer::Plaintext => rules.cut_plaintext.clone(),
             Layer::Wire => rules.cut_wire.clone(),
         })?;
-        if progress.generation != cut.generation {
+        // An older rule that shows again when a newer one is taken back is over.
+        if progress.generation > cut.generation {
+            return None;
+        }
+        if progress.generation < cut.generation {
             progress.generation = cut.generation;
             progress.base = progress.total;
             progress.done = false;

@@ -9,6 +9,7 @@ use crate::capabilities::Capabilities;
 use crate::connection::Connection;
 use crate::counters::CounterBoard;
 use crate::faults::FaultBoard;
+use crate::hangup;
 use crate::server::{LimitMode, Security};
 use crate::store::Store;
 use crate::tls::TlsMaterial;
@@ -101,6 +102,16 @@ impl Hub {
     pub(crate) fn sweep(&self) {
         for connection in self.connections() {
             if connection.peer_has_hung_up() {
+                connection.ended();
+            }
+        }
+    }
+
+    /// As [`sweep`](Self::sweep), and asks the clients' sockets too. Costs more.
+    pub(crate) fn sweep_thoroughly(&self, port: u16) {
+        let closed = hangup::closed_clients(port);
+        for connection in self.connections() {
+            if closed.contains(&connection.peer_port) {
                 connection.ended();
             }
         }

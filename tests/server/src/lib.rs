@@ -41,7 +41,8 @@
 //! store/ mime/           mail, and what is in it
 //! stream                 plain or TLS, faults on plaintext bytes
 //! connection             socket, reading thread, waiting, delay line, faults on wire bytes
-//! faults counters clock  rules, figures, time
+//! faults counters        rules, figures
+//! hangup clock           what is asked of the system
 //! ```
 //!
 //! A session is a function of a connection; [`Builder`] hands the IMAP one to the listener. POP3
@@ -54,6 +55,7 @@ mod clock;
 mod connection;
 mod counters;
 mod faults;
+mod hangup;
 mod hub;
 mod imap;
 mod mime;

@@ -199,17 +199,25 @@ impl Server {
         self.order_all(&Order::Send(bytes.as_ref().to_vec()));
     }
 
-    /// Sends these bytes on one connection, between two responses. Says whether it is open.
+    /// Sends these bytes on one connection, between two responses. Says whether it was open.
     pub fn send_to(&self, connection: usize, bytes: impl AsRef<[u8]>) -> bool {
-        let connection = self.connection(connection);
-        connection
-            .map(|connection| connection.order(Order::Send(bytes.as_ref().to_vec())))
-            .is_some()
+        self.order_one(connection, Order::Send(bytes.as_ref().to_vec()))
     }
 
     /// Closes every connection in an orderly way, between two responses.
     pub fn close_all(&self) {
         self.order_all(&Order::Close);
+    }
+
+    /// Says `* BYE` with this text on one connection, between two responses, and closes it. Says
+    /// whether it was open.
+    pub fn bye(&self, connection: usize, text: &str) -> bool {
+        self.order_one(connection, Order::Bye(text.to_owned()))
+    }
+
+    /// Closes one connection in an orderly way, between two responses. Says whether it was open.
+    pub fn close(&self, connection: usize) -> bool {
+        self.order_one(connection, Order::Close)
     }
 
     /// Resets every connection (RST) at once, whatever it does.
@@ -263,6 +271,13 @@ impl Server {
         for connection in self.hub.connections() {
             connection.order(order.clone());
         }
+    }
+
+    fn order_one(&self, connection: usize, order: Order) -> bool {
+        let connection = self.connection(connection);
+        connection
+            .map(|connection| connection.order(order))
+            .is_some()
     }
 
     fn connection(&self, id: usize) -> Option<Arc<Connection>> {

@@ -105,12 +105,13 @@ fn run_delay_line(connection: &Connection, mut wire: Wire) {
             Outgoing::Bytes(bytes) => wire.write_all(&bytes),
             Outgoing::Shutdown => wire.act(Action::Close),
             Outgoing::Reset => wire.act(Action::Reset),
-            Outgoing::End => return,
+            Outgoing::End => break,
         };
         if result.is_err() {
-            return;
+            break;
         }
     }
+    connection.outbound_over();
 }
 
 enum Outbound {

@@ -58,12 +58,12 @@ impl Session {
         let Some(places) = selected.resolve(set, uid) else {
             return Outcome::bad("Invalid message sequence number");
         };
-        let uids = selected.uids();
+        let known: Vec<(usize, u32)> = places
+            .into_iter()
+            .filter_map(|place| Some((place, selected.known.get(place)?.uid)))
+            .collect();
         let mut missing = false;
-        for place in places {
-            let Some(&uid) = uids.get(place) else {
-                continue;
-            };
+        for (place, uid) in known {
             let Some(message) = self.message_to_fetch(place, uid, &mut items) else {
                 missing = true;
                 continue;

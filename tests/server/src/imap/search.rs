@@ -102,12 +102,13 @@ impl Session {
         let Some(selected) = &self.selected else {
             return Outcome::bad("No mailbox selected");
         };
-        let uids = selected.uids();
+        let last_number = u32::try_from(selected.known.len()).unwrap_or(u32::MAX);
+        let last_uid = selected.known.last().map_or(0, |known| known.uid);
         // The messages are looked at outside the lock of the mailbox.
         let messages: Vec<(usize, Stored)> = selected.mailbox.read(|contents| {
             (0..)
-                .zip(&uids)
-                .filter_map(|(place, &uid)| Some((place, contents.find(uid)?.clone())))
+                .zip(&selected.known)
+                .filter_map(|(place, known)| Some((place, contents.find(known.uid)?.clone())))
                 .collect()
         });
         let mut numbers = Vec::new();
@@ -116,8 +117,8 @@ impl Session {
             let number = u32::try_from(place + 1).unwrap_or(u32::MAX);
             let candidate = Candidate {
                 number,
-                last_number: u32::try_from(uids.len()).unwrap_or(u32::MAX),
-                last_uid: uids.last().copied().unwrap_or(0),
+                last_number,
+                last_uid,
                 recent: selected.recent.contains(&message.uid),
                 message,
             };

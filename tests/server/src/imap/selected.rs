@@ -60,14 +60,10 @@ impl Selected {
         }
     }
 
-    pub(super) fn uids(&self) -> Vec<u32> {
-        self.known.iter().map(|known| known.uid).collect()
-    }
-
     /// The places (from 0) of the messages in a set; `None` if a sequence number is too high.
     pub(super) fn resolve(&self, set: &SequenceSet, uid: bool) -> Option<Vec<usize>> {
         if uid {
-            Some(sequence::by_uid(set, &self.uids()))
+            Some(sequence::by_uid(set, &self.known))
         } else {
             sequence::by_number(set, self.known.len())
         }
@@ -81,6 +77,28 @@ impl Selected {
         }
         format!("({})", flags.join(" "))
     }
+}
+
+/// Compares what is known with what is there, both in the order of their UIDs: the places of the
+/// known messages that are gone, and places and positions of those whose flags have changed.
+fn differences(known: &[Known], messages: &[Stored]) -> (Vec<usize>, Vec<(usize, usize)>) {
+    let mut gone = Vec::new();
+    let mut changed = Vec::new();
+    let mut there = messages.iter().enumerate().peekable();
+    for (place, known) in known.iter().enumerate() {
+        while there
+            .next_if(|(_, message)| message.uid < known.uid)
+            .is_some()
+        {}
+        match there.next_if(|(_, message)| message.uid == known.uid) {
+            None => gone.push(place),
+            Some((position, message)) if message.modseq != known.modseq => {
+                changed.push((place, position));
+            }
+            Some(_) => {}
+        }
+    }
+    (gone, changed)
 }
 
 impl Session {
@@ -102,11 +120,7 @@ impl Session {
             if selected.revision == Some(contents.revision) {
                 return;
             }
-            let gone: Vec<usize> = (0..)
-                .zip(&selected.known)
-                .filter(|(_, known)| contents.position(known.uid).is_none())
-                .map(|(place, _)| place)
-                .collect();
+            let (gone, changed) = differences(&selected.known, &contents.messages);
             if allow_expunge {
                 for (already, place) in gone.iter().enumerate() {
                     line(format!("* {} EXPUNGE", place + 1 - already));
@@ -118,16 +132,16 @@ impl Session {
                     stays
                 });
             }
-            for place in 0..selected.known.len() {
-                let Some(known) = selected.known.get(place).copied() else {
+            for (place, position) in changed {
+                let before = if allow_expunge {
+                    gone.partition_point(|&other| other < place)
+                } else {
+                    0
+                };
+                let place = place - before;
+                let Some(message) = contents.messages.get(position) else {
                     continue;
                 };
-                let Some(message) = contents.find(known.uid) else {
-                    continue;
-                };
-                if message.modseq == known.modseq {
-                    continue;
-                }
                 let mut items = format!("FLAGS {}", selected.flags(message));
                 if condstore {
                     items += &format!(" UID {} MODSEQ ({})", message.uid, message.modseq);
@@ -135,9 +149,8 @@ impl Session {
                     items += &format!(" UID {}", message.uid);
                 }
                 line(format!("* {} FETCH ({items})", place + 1));
-                let modseq = message.modseq;
                 if let Some(known) = selected.known.get_mut(place) {
-                    known.modseq = modseq;
+                    known.modseq = message.modseq;
                 }
             }
             let last = selected.known.last().map_or(0, |known| known.uid);

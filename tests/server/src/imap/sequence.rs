@@ -2,6 +2,8 @@
 
 use imap_codec::imap_types::sequence::{SeqOrUid, Sequence, SequenceSet};
 
+use super::selected::Known;
+
 /// The ranges of a set, lower end first. `star` is what `*` stands for.
 fn ranges(set: &SequenceSet, star: u32) -> Vec<(u32, u32)> {
     let number = |end: &SeqOrUid| match end {
@@ -21,13 +23,14 @@ fn ranges(set: &SequenceSet, star: u32) -> Vec<(u32, u32)> {
         .collect()
 }
 
-/// The positions (from 0, ascending, each once) of the UIDs in `set` among `uids`.
-pub(super) fn by_uid(set: &SequenceSet, uids: &[u32]) -> Vec<usize> {
-    let star = uids.last().copied().unwrap_or(0);
+/// The positions (from 0, ascending, each once) of the messages with a UID in `set`, which `known`
+/// has in the order of their UIDs.
+pub(super) fn by_uid(set: &SequenceSet, known: &[Known]) -> Vec<usize> {
+    let star = known.last().map_or(0, |known| known.uid);
     let mut positions = Vec::new();
     for (first, last) in ranges(set, star) {
-        let from = uids.partition_point(|&uid| uid < first);
-        let to = uids.partition_point(|&uid| uid <= last);
+        let from = known.partition_point(|known| known.uid < first);
+        let to = known.partition_point(|known| known.uid <= last);
         positions.extend(from..to);
     }
     positions.sort_unstable();

@@ -130,15 +130,21 @@ impl Session {
         let Some(max) = self.hub.settings.read().max_connections else {
             return false;
         };
+        let others = || {
+            let connections = self.hub.connections();
+            connections
+                .iter()
+                .filter(|other| other.id != self.connection.id && !other.has_ended())
+                .map(|other| other.info())
+                .filter(|other| other.served && counts(other))
+                .count()
+        };
         self.hub.sweep();
-        let connections = self.hub.connections();
-        let others = connections
-            .iter()
-            .filter(|other| other.id != self.connection.id && !other.has_ended())
-            .map(|other| other.info())
-            .filter(|other| other.served && counts(other))
-            .count();
-        others >= max
+        if others() < max {
+            return false;
+        }
+        self.hub.sweep_thoroughly(self.connection.port);
+        others() >= max
     }
 
     pub(super) fn stage(&self) -> Stage {
