@@ -320,8 +320,10 @@ impl Error {
 
     /// Whether the server has as many connections of this account as it allows.
     ///
-    /// There is no one way to say so: it is told by `[LIMIT]` or `[INUSE]`, or by the words
-    /// "too many" or "maximum" together with "connection".
+    /// There is no one way to say so: it is told by `[LIMIT]` or `[INUSE]` in a goodbye or in
+    /// the answer to the login, or by the words "too many" or "maximum" together with
+    /// "connection". To other commands those codes are about messages and mailboxes (RFC 5530
+    /// §3).
     pub fn is_too_many_connections(&self) -> bool {
         let (ErrorKind::Bye { text, .. }
         | ErrorKind::Authentication { text, .. }
@@ -329,10 +331,9 @@ impl Error {
         else {
             return false;
         };
-        if matches!(
-            self.response_code(),
-            Some(ResponseCode::Limit | ResponseCode::InUse)
-        ) {
+        let of_a_command = matches!(self.kind(), ErrorKind::Rejected { .. });
+        let code = self.response_code();
+        if !of_a_command && matches!(code, Some(ResponseCode::Limit | ResponseCode::InUse)) {
             return true;
         }
         let text = text.to_ascii_lowercase();

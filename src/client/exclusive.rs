@@ -24,8 +24,11 @@ use crate::types::set::SeqSet;
 ///
 /// The connection is the one that was the thread's route: its scope's, or the main connection.
 /// Other threads' operations on it wait until the guard is dropped; they are not lost. All of
-/// this thread's calls on the client go to it, so that the thread cannot wait for itself. The
-/// guard cannot leave its thread:
+/// this thread's calls on the client go to it, so that the thread cannot wait for itself. A
+/// scope's connection stays with the thread until the session is over, also where the scope's
+/// own guard is dropped before.
+///
+/// The guard cannot leave its thread:
 ///
 /// ```compile_fail,E0277
 /// fn needs_send<T: Send>() {}

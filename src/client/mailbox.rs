@@ -24,7 +24,7 @@ use crate::types::set::UidSet;
 ///
 /// Messages are addressed by UID. A set of UIDs that came from a search remembers the
 /// mailbox's UIDVALIDITY: used after the mailbox was replaced by another of its name, it is an
-/// error ([`ErrorKind::UidValidityChanged`](crate::ErrorKind::UidValidityChanged)) instead of
+/// error ([`ErrorKind::UidValidityChanged`]) instead of
 /// other messages.
 ///
 /// # Examples
@@ -213,9 +213,9 @@ impl Mailbox {
     ///
     /// # Errors
     /// As [`select`](Self::select);
-    /// [`ErrorKind::UidValidityChanged`](crate::ErrorKind::UidValidityChanged) if the query
+    /// [`ErrorKind::UidValidityChanged`] if the query
     /// names UIDs of an earlier state of the mailbox, and
-    /// [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) if it names sequence
+    /// [`ErrorKind::InvalidArgument`] if it names sequence
     /// numbers.
     pub fn search(&self, query: Query) -> Result<UidSet> {
         if query.has_sequence_numbers() {
@@ -259,7 +259,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// As [`select`](Self::select);
-    /// [`ErrorKind::MissingCapability`](crate::ErrorKind::MissingCapability) for a conditional
+    /// [`ErrorKind::MissingCapability`] for a conditional
     /// one where the server lacks CONDSTORE.
     pub fn store(&self, uids: impl Into<UidSet>, store: Store) -> Result<StoreOutcome> {
         let uids = uids.into();
@@ -319,7 +319,7 @@ impl Mailbox {
     ///
     /// # Errors
     /// As [`select`](Self::select);
-    /// [`ErrorKind::MissingCapability`](crate::ErrorKind::MissingCapability) where the server
+    /// [`ErrorKind::MissingCapability`] where the server
     /// lacks UIDPLUS.
     pub fn expunge_uids(&self, uids: impl Into<UidSet>) -> Result<()> {
         let uids = uids.into();

@@ -32,6 +32,9 @@ use crate::wire::send::SendBuffer;
 /// How long a server may take to close the connection after it has said goodbye.
 const AFTER_GOODBYE: Duration = Duration::from_secs(2);
 
+/// Reads from a server that takes no more: enough for its words, not for ever.
+const LAST_READS: usize = 64;
+
 pub(super) type Fail<P> = Failure<<P as Protocol>::Failure>;
 
 /// An operation under way.
@@ -130,7 +133,9 @@ impl<P: Protocol> EventLoop<P> {
         loop {
             self.take_requests();
             self.pump()?;
-            self.write()?;
+            if let Err(failure) = self.write() {
+                return Err(self.last_words(failure));
+            }
             match self.read() {
                 Ok(true) => continue,
                 Ok(false) => {}
@@ -178,20 +183,28 @@ impl<P: Protocol> EventLoop<P> {
     /// Submits what may be submitted and hands on what the protocol says, until it is still.
     fn pump(&mut self) -> Result<(), Fail<P>> {
         loop {
-            let mut gate = Commit(&self.in_flight);
-            self.protocol
-                .advance(&mut self.input, &mut self.output, &mut gate)
-                .map_err(Failure::Protocol)?;
-            let mut progress = false;
-            while let Some(output) = self.protocol.poll() {
-                progress = true;
-                self.handle(output)?;
-            }
+            let progress = self.advance()?;
             // After what has come: it may have made room for more.
             if !self.submit() && !progress {
                 return Ok(());
             }
         }
+    }
+
+    /// Hands on what the protocol makes of what has come. Returns whether it said anything.
+    fn advance(&mut self) -> Result<bool, Fail<P>> {
+        let mut gate = Commit(&self.in_flight);
+        let result = self
+            .protocol
+            .advance(&mut self.input, &mut self.output, &mut gate);
+        let mut progress = false;
+        // What was complete before something went wrong counts all the same.
+        while let Some(output) = self.protocol.poll() {
+            progress = true;
+            self.handle(output)?;
+        }
+        result.map_err(Failure::Protocol)?;
+        Ok(progress)
     }
 
     /// Submits what the protocol accepts. Returns whether it did anything.
@@ -370,6 +383,20 @@ impl<P: Protocol> EventLoop<P> {
         self.last_out = Instant::now();
         self.writable = result.map_err(Failure::io)?;
         Ok(())
+    }
+
+    /// Takes in what the server said before it stopped listening: answers count, and its own
+    /// words say more than a broken pipe.
+    fn last_words(&mut self, failure: Fail<P>) -> Fail<P> {
+        for _ in 0..LAST_READS {
+            let Ok(ReadOutcome::Some { .. }) = self.transport.read(&mut self.input) else {
+                break;
+            };
+            if let Err(last) = self.advance() {
+                return last;
+            }
+        }
+        failure
     }
 
     /// Writes everything that is left, before the transport changes.

@@ -98,9 +98,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
+    /// Whether the connection has ended, or could not be opened.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
     /// What the connection is doing.
     pub(crate) fn activity(&self) -> String {
-        if self.closed.load(Ordering::SeqCst) {
+        if self.is_closed() {
             return "closed".to_owned();
         }
         let pending = self.pending.load(Ordering::SeqCst);
@@ -269,7 +274,7 @@ impl<P: Protocol> Connection<P> {
 
     /// Whether the connection has ended, or could not be opened.
     pub(crate) fn is_closed(&self) -> bool {
-        self.0.counters.closed.load(Ordering::SeqCst)
+        self.0.counters.is_closed()
     }
 
     /// Whether operations that were sent are not over yet.

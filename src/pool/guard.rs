@@ -37,22 +37,7 @@ pub(super) struct ScopeSeat<P: Protocol> {
 impl<P: Protocol> Held for ScopeSeat<P> {
     fn give_back(&self) {
         if let Some(seat) = self.seat.take() {
-            self.end_sessions(&seat);
             self.pool.give_back(seat);
-        }
-    }
-}
-
-impl<P: Protocol> ScopeSeat<P> {
-    /// Ends the exclusive sessions that this thread still has on the connection: the next
-    /// taker must not wait for them.
-    fn end_sessions(&self, seat: &Seat<P>) {
-        for held in route::all(self.pool.id()) {
-            if let Some(session) = route::downcast::<ExclusiveSeat<P>>(&held) {
-                if session.connection.id() == seat.connection.id() {
-                    session.give_back();
-                }
-            }
         }
     }
 }
@@ -98,9 +83,6 @@ impl<P: Protocol> ScopeGuard<P> {
         };
         let last = route::pop(&(Rc::clone(&scope) as Rc<dyn Held>));
         let seat = if last { scope.seat.take() } else { None };
-        if let Some(seat) = &seat {
-            scope.end_sessions(seat);
-        }
         let reply = seat.and_then(|seat| scope.pool.give_back(seat));
         if broken {
             return Err(Failure::Closed);
@@ -124,6 +106,9 @@ impl<P: Protocol> Drop for ScopeGuard<P> {
 pub(super) struct ExclusiveSeat<P: Protocol> {
     pub connection: Connection<P>,
     pub session: SessionId,
+    /// The scope whose connection it is, which is not given back before the session is over:
+    /// the next taker must not wait for it.
+    pub scope: RefCell<Option<ScopeGuard<P>>>,
     pub released: Cell<bool>,
 }
 
@@ -131,6 +116,7 @@ impl<P: Protocol> Held for ExclusiveSeat<P> {
     fn give_back(&self) {
         if !self.released.replace(true) {
             self.connection.release(self.session);
+            drop(self.scope.take());
         }
     }
 }

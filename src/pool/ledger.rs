@@ -92,11 +92,22 @@ impl Ledger {
 
     /// All permits that are out, the oldest first.
     pub(crate) fn holders(&self) -> Vec<Holder> {
+        self.holders_where(|_| true)
+    }
+
+    /// Those of them whose connections have not ended.
+    pub(crate) fn still_open(&self) -> Vec<Holder> {
+        self.holders_where(|record| {
+            let counters = record.counters.as_ref();
+            counters.is_some_and(|counters| !counters.is_closed())
+        })
+    }
+
+    fn holders_where(&self, condition: impl Fn(&Record) -> bool) -> Vec<Holder> {
         let now = clock::now();
         let records = self.0.lock();
+        let records = records.1.values().filter(|record| condition(record));
         records
-            .1
-            .values()
             .map(|record| Holder {
                 role: record.role,
                 thread: record.thread.clone(),

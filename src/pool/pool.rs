@@ -171,10 +171,6 @@ impl<P: Protocol> Pool<P> {
         }
     }
 
-    pub(crate) fn id(&self) -> PoolId {
-        self.id
-    }
-
     /// The most connections that may be open.
     pub(crate) fn quota_limit(&self) -> usize {
         self.quota.limit()
@@ -273,8 +269,11 @@ impl<P: Protocol> Pool<P> {
                 permit.entry().set_role(Role::Scope);
                 let connection = self.open(&permit, deadline)?;
                 if let Err(failure) = connection.wait_ready(deadline) {
-                    let permit: Keep = Box::new(permit);
-                    connection.close(Some(permit), clock::after(Duration::ZERO));
+                    // A socket that is still open keeps its permit until it is closed.
+                    if !connection.is_closed() {
+                        let permit: Keep = Box::new(permit);
+                        connection.close(Some(permit), clock::after(Duration::ZERO));
+                    }
                     return Err(failure.into());
                 }
                 (permit, connection)
@@ -335,9 +334,13 @@ impl<P: Protocol> Pool<P> {
             connection.release(session);
             return Err(failure.into());
         }
+        let scope = route::top(self.id)
+            .and_then(|held| route::downcast::<ScopeSeat<P>>(&held))
+            .and_then(|_| route::share::<ScopeSeat<P>>(self.id));
         let seat = Rc::new(ExclusiveSeat {
             connection,
             session,
+            scope: scope.map(ScopeGuard::new).into(),
             released: false.into(),
         });
         route::push(self.id, Rc::clone(&seat) as Rc<dyn Held>);
@@ -426,7 +429,7 @@ impl<P: Protocol> Pool<P> {
         let live = self.live.lock();
         let mut open = 0;
         for one in live.values().filter(|one| !one.ended) {
-            open += 1;
+            open += usize::from(!one.connection.is_closed());
             let counters = one.connection.counters();
             operations += counters.operations.load(Ordering::Relaxed);
             bytes_in += counters.bytes_in.load(Ordering::Relaxed);
@@ -459,12 +462,15 @@ impl<P: Protocol> Pool<P> {
         let warm = self.quota.close();
         let mut live = self.live.lock();
         for one in live.values() {
-            one.connection.close(None, deadline);
+            one.connection.close(None, None);
         }
         let in_time = self.wait_ended(&mut live, deadline);
-        let left = (!in_time).then(|| self.quota.ledger.holders());
+        let left = (!in_time).then(|| self.quota.ledger.still_open());
         if !in_time {
             // They close their sockets now, without a goodbye.
+            for one in live.values() {
+                one.connection.close(None, Some(clock::now()));
+            }
             self.wait_ended(&mut live, clock::after(FORCED));
         }
         drop(live);

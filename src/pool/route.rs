@@ -78,17 +78,6 @@ pub(crate) fn top(pool: PoolId) -> Option<Rc<dyn Held>> {
         .flatten()
 }
 
-/// Everything that this thread holds of `pool`.
-pub(crate) fn all(pool: PoolId) -> Vec<Rc<dyn Held>> {
-    STACK
-        .try_with(|stack| {
-            let stack = stack.borrow();
-            let entries = stack.0.iter().filter(|entry| entry.pool == pool);
-            entries.map(|entry| Rc::clone(&entry.held)).collect()
-        })
-        .unwrap_or_default()
-}
-
 /// Takes one guard of `held` away. Returns whether it was the last one: then the caller gives
 /// it back, outside this module's borrow.
 pub(crate) fn pop(held: &Rc<dyn Held>) -> bool {

@@ -6,18 +6,50 @@
 //! |---|---|
 //! | `layers.rs` | imports go downwards only |
 //! | `basics.rs` | each operation once, against the embedded server |
-//! | `scopes.rs` | connection scopes, quota, parking, thread routes |
-//! | `sharing.rs` | many threads on one connection: pipelining, atomicity, exclusive sessions |
+//! | `scopes.rs` | connection scopes and thread routes |
+//! | `quota.rs` | the quota: who waits, in which order, and what the errors explain |
+//! | `parking.rs` | connections that were given back: handed on, drained, closed |
+//! | `sharing.rs` | many threads on one connection: atomicity, order, unfinished streams |
+//! | `pipelining.rs` | which commands go out beside others, and which wait |
+//! | `exclusive.rs` | exclusive sessions and sequence numbers |
+//! | `shutdown.rs` | the end of a client, by `shutdown` or with its last handle |
+//! | `send_bounds.rs` | which types may go to another thread |
+//! | `descriptors.rs` | threads and descriptors that are not to be had |
 //! | `streams.rs` | messages as they arrive, large bodies, slow readers |
+//! | `memory.rs` | what streams and hostile servers cost in memory |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
 //! | `faults.rs` | broken connections and servers that misbehave |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
 //! | `hazards.rs` | what HAZARDS.md lists under imap-proto, byte for byte |
+//! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
+//! | `threads.rs` | waiting for events, for tests with several threads |
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that panics has failed"
+)]
+
 mod basics;
+mod dovecot;
+mod bulk_fetch;
+mod exclusive;
 mod hazards;
 mod layers;
+mod memory;
+mod parking;
+mod pipelining;
+mod quota;
+mod scopes;
 mod scripted;
+mod send_bounds;
+mod sharing;
+mod shutdown;
+mod streams;
 mod support;
+mod threads;

@@ -157,7 +157,12 @@ impl Session {
         let Some(active) = self.active.get_mut(&id) else {
             return;
         };
-        let verb = active.operation.request.verb();
+        let target = active.operation.target.as_ref();
+        let verb = match (&command.kind, target) {
+            (Kind::Select, Some(target)) if target.read_only => "EXAMINE",
+            (Kind::Select, _) => "SELECT",
+            _ => active.operation.request.verb(),
+        };
         if status == Status::Ok {
             if let Some(code) = code {
                 self.code_of(id, code);

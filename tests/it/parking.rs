@@ -1,0 +1,489 @@
+//! Connections that were given back: parked, handed on, closed.
+
+use std::io::Read;
+use std::time::Duration;
+
+use mailpool::{ConnectionScope, ErrorKind, ImapClient, Items, Limits, Query, Role};
+use mailpool_test_server::{Action, Layer, Message, Server};
+
+use crate::support::{USER, builder, client, server_with};
+use crate::threads::{
+    SHORT, assert_last, bounded, elsewhere, large_message, large_server, uids, until, until_open,
+    until_received, verbs,
+};
+
+/// A server with two mailboxes and a log of whole commands.
+fn two_mailboxes(without: &[&str]) -> Server {
+    let mut server = Server::builder()
+        .user(USER.0, USER.1)
+        .mailbox(
+            USER.0,
+            "INBOX",
+            [Message::text("one", "1"), Message::text("two", "2")],
+        )
+        .mailbox(USER.0, "Archive", [Message::text("three", "3")]);
+    for capability in without {
+        server = server.without(capability);
+    }
+    server.start().unwrap()
+}
+
+/// What is done on a thread of its own with a connection of its own.
+fn in_scope<T: Send + 'static>(
+    client: &ImapClient,
+    work: impl FnOnce(&ImapClient, ConnectionScope) -> T + Send + 'static,
+) -> T {
+    let client = client.clone();
+    elsewhere(move || {
+        let connection = client.create_connection().unwrap();
+        work(&client, connection)
+    })
+}
+
+fn search(client: &ImapClient, mailbox: &str) -> u64 {
+    client.mailbox(mailbox).search(Query::all()).unwrap().len()
+}
+
+#[test]
+fn a_parked_connection_is_handed_on_without_its_mailbox() {
+    bounded(|| {
+        let server = two_mailboxes(&[]);
+        let client = client(&server);
+        let first = in_scope(&client, |client, connection| {
+            assert_eq!(search(client, "INBOX"), 2);
+            connection.connection_id()
+        });
+        assert_eq!(client.stats().parked, 1);
+        server.clear_commands();
+        let second = in_scope(&client, |client, connection| {
+            assert_eq!(search(client, "Archive"), 1);
+            connection.connection_id()
+        });
+        assert_eq!(first, second);
+        assert_eq!(server.counters().accepted, 2);
+        assert_eq!(client.stats().reused, 1);
+        // The first user's mailbox was left before the second one did anything.
+        let after: Vec<String> = verbs(&server, 2)
+            .into_iter()
+            .filter(|verb| verb != "UNSELECT")
+            .collect();
+        assert_eq!(after, ["SELECT", "UID SEARCH"]);
+        until_received(&server, "UNSELECT", 2);
+    });
+}
+
+#[test]
+fn a_taker_of_the_same_mailbox_selects_it_anew() {
+    bounded(|| {
+        let server = two_mailboxes(&[]);
+        let client = client(&server);
+        for _ in 0..3 {
+            in_scope(&client, |client, connection| {
+                assert_eq!(search(client, "INBOX"), 2);
+                connection.close().unwrap();
+            });
+        }
+        let one = ["SELECT", "UID SEARCH", "UNSELECT"];
+        assert_last(&server, 2, &[one, one, one].concat());
+        assert_eq!(server.counters().accepted, 2);
+    });
+}
+
+#[test]
+fn without_unselect_a_mailbox_is_left_without_expunging_anything() {
+    bounded(|| {
+        let server = two_mailboxes(&["UNSELECT"]);
+        server.store().set_flags(USER.0, "INBOX", 1, &["\\Deleted"]);
+        let client = client(&server);
+        in_scope(&client, |client, connection| {
+            assert_eq!(search(client, "INBOX"), 2);
+            connection.close().unwrap();
+        });
+        assert_last(&server, 2, &["SELECT", "UID SEARCH", "EXAMINE", "CLOSE"]);
+        assert_eq!(server.store().messages(USER.0, "INBOX").len(), 2);
+    });
+}
+
+#[test]
+fn a_connection_with_nothing_selected_is_parked_without_a_word() {
+    bounded(|| {
+        let server = two_mailboxes(&[]);
+        let client = client(&server);
+        in_scope(&client, |client, connection| {
+            client.noop().unwrap();
+            connection.close().unwrap();
+        });
+        assert_last(&server, 2, &["NOOP"]);
+        assert_eq!(client.stats().parked, 1);
+    });
+}
+
+#[test]
+fn parked_connections_count_and_are_taken_before_new_ones_are_opened() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(4)
+            .connect()
+            .unwrap();
+        let all = std::sync::Barrier::new(3);
+        std::thread::scope(|threads| {
+            for _ in 0..3 {
+                let (client, all) = (&client, &all);
+                threads.spawn(move || {
+                    let _connection = client.create_connection().unwrap();
+                    all.wait();
+                });
+            }
+        });
+        until("all are parked", || client.stats().parked == 3);
+        let roles: Vec<Role> = client
+            .stats()
+            .holders
+            .iter()
+            .map(|holder| holder.role)
+            .collect();
+        assert_eq!(
+            roles,
+            [Role::Main, Role::Parked, Role::Parked, Role::Parked]
+        );
+        assert_eq!(server.counters().open, 4);
+        for _ in 0..10 {
+            in_scope(&client, |client, _connection| client.noop().unwrap());
+        }
+        assert_eq!(server.counters().accepted, 4);
+        assert_eq!(client.stats().reused, 10);
+    });
+}
+
+/// Breaks the parked connection: it is dropped, its permit is free, and the next taker gets a
+/// fresh one that works.
+fn broken_while_parked(way: fn(&Server)) {
+    bounded(move || {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        let first = in_scope(&client, |client, connection| {
+            search(client, "INBOX");
+            connection.connection_id()
+        });
+        assert_eq!(client.stats().parked, 1);
+        way(&server);
+        until("its permit is free", || client.stats().holders.len() == 1);
+        assert_eq!((client.stats().parked, client.stats().open), (0, 1));
+        until_open(&server, 1);
+        let second = in_scope(&client, |client, connection| {
+            assert_eq!(search(client, "INBOX"), 1);
+            connection.connection_id()
+        });
+        assert_ne!(first, second);
+        assert_eq!(server.counters().accepted, 3);
+    });
+}
+
+#[test]
+fn a_parked_connection_that_was_reset_is_replaced() {
+    broken_while_parked(|server| assert!(server.reset(2)));
+}
+
+#[test]
+fn a_parked_connection_to_which_the_server_said_goodbye_is_replaced() {
+    broken_while_parked(|server| assert!(server.send_to(2, "* BYE Autologout\r\n")));
+}
+
+#[test]
+fn a_parked_connection_that_the_server_closed_is_replaced() {
+    broken_while_parked(|server| {
+        server
+            .faults_for(2)
+            .after_sent(0, Layer::Plaintext, Action::Close);
+        assert!(server.send_to(2, "* OK Never seen\r\n"));
+    });
+}
+
+#[test]
+fn a_parked_connection_is_closed_when_its_time_is_up() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .idle_timeout(SHORT)
+            .connect()
+            .unwrap();
+        for round in 1..=2 {
+            in_scope(&client, |client, _connection| {
+                search(client, "INBOX");
+            });
+            until_open(&server, 1);
+            assert_eq!(server.counters().commands("LOGOUT"), round);
+            until("its permit is free", || client.stats().holders.len() == 1);
+            assert_eq!(client.stats().parked, 0);
+            assert_eq!(server.counters().accepted, round + 1);
+        }
+    });
+}
+
+#[test]
+fn a_connection_in_use_is_not_closed_by_the_time_for_parked_ones() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server).idle_timeout(SHORT).connect().unwrap();
+        in_scope(&client, |client, connection| {
+            client.noop().unwrap();
+            drop(connection);
+            // Taken again while the time runs.
+            let connection = client.create_connection().unwrap();
+            let id = connection.connection_id();
+            std::thread::park_timeout(3 * SHORT);
+            client.noop().unwrap();
+            assert_eq!(connection.connection_id(), id);
+        });
+    });
+}
+
+#[test]
+fn with_no_idle_timeout_nothing_is_parked() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .idle_timeout(Duration::ZERO)
+            .connect()
+            .unwrap();
+        for _ in 0..10 {
+            in_scope(&client, |client, _connection| {
+                assert_eq!(search(client, "INBOX"), 1);
+                assert_eq!(client.stats().parked, 0);
+            });
+        }
+        until_open(&server, 1);
+        let counters = server.counters();
+        assert_eq!((counters.accepted, counters.commands("LOGOUT")), (11, 10));
+        assert_eq!(counters.peak_open, 2);
+        assert_eq!(client.stats().reused, 0);
+    });
+}
+
+#[test]
+fn a_stream_outlives_its_scope_and_the_connection_is_used_again() {
+    bounded(|| {
+        let server = large_server(6);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        let mut stream = in_scope(&client, |client, _connection| {
+            let inbox = client.mailbox("INBOX");
+            inbox.fetch(uids(1, 6), Items::full()).unwrap()
+        });
+        // All that is to come is kept, although nobody reads.
+        in_scope(&client, |client, _connection| {
+            client.namespace().map(drop).unwrap()
+        });
+        assert_eq!(server.counters().accepted, 2);
+        assert_eq!(client.stats().reused, 1);
+        for number in 1..=6 {
+            let message = stream.next().unwrap().unwrap();
+            let mut bytes = Vec::new();
+            let mut body = message.into_body().unwrap().into_reader();
+            body.read_to_end(&mut bytes).unwrap();
+            assert!(bytes == large_message(number));
+        }
+        assert!(stream.next().is_none());
+    });
+}
+
+#[test]
+fn a_stream_that_was_given_up_is_drained_and_the_connection_is_used_again() {
+    bounded(|| {
+        let server = large_server(6);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        for _ in 0..3 {
+            in_scope(&client, |client, _connection| {
+                let inbox = client.mailbox("INBOX");
+                let mut stream = inbox.fetch(uids(1, 6), Items::full()).unwrap();
+                assert_eq!(stream.next().unwrap().unwrap().uid().get(), 1);
+            });
+        }
+        in_scope(&client, |client, _connection| {
+            assert_eq!(search(client, "INBOX"), 6)
+        });
+        assert_eq!(server.counters().accepted, 2);
+        assert_eq!(client.stats().reused, 3);
+    });
+}
+
+#[test]
+fn a_stream_beyond_the_limit_fails_its_reader_and_not_the_connection() {
+    bounded(|| {
+        let server = large_server(6);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .limits(Limits::default().max_buffered_body(2 << 20))
+            .connect()
+            .unwrap();
+        let stream = in_scope(&client, |client, _connection| {
+            let inbox = client.mailbox("INBOX");
+            inbox.fetch(uids(1, 6), Items::full()).unwrap()
+        });
+        in_scope(&client, |client, _connection| {
+            client.namespace().map(drop).unwrap()
+        });
+        assert_eq!(server.counters().accepted, 2);
+        let mut failure = None;
+        for message in stream {
+            let read = message.and_then(|message| message.into_body().unwrap().into_bytes());
+            if let Err(error) = read {
+                failure = Some(error);
+            }
+        }
+        let failure = failure.expect("six times 1 MiB do not go into 2 MiB");
+        assert!(
+            matches!(failure.kind(), ErrorKind::SlowReader { .. }),
+            "{failure:?}"
+        );
+    });
+}
+
+#[test]
+fn a_connection_with_replies_to_come_is_handed_on_when_they_have_come() {
+    bounded(|| {
+        let server = server_with(2);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        server.faults().hold("UID FETCH");
+        let stream = in_scope(&client, |client, _connection| {
+            let inbox = client.mailbox("INBOX");
+            inbox.fetch(uids(1, 2), Items::fast()).unwrap()
+        });
+        until_received(&server, "UID FETCH", 1);
+        let copy = client.clone();
+        elsewhere(move || {
+            let error = copy.try_create_connection().unwrap_err();
+            let ErrorKind::NoPermit { holders, .. } = error.kind() else {
+                panic!("{error:?}");
+            };
+            assert_eq!(holders[1].role, Role::Draining);
+            assert!(holders[1].activity.starts_with("UID FETCH"), "{holders:?}");
+            assert_eq!(copy.stats().parked, 0);
+        });
+        std::thread::scope(|threads| {
+            let taker = threads.spawn(|| {
+                let _connection = client.create_connection().unwrap();
+                client.namespace().unwrap();
+            });
+            until("somebody waits for it", || client.stats().waiting == 1);
+            server.faults().release("UID FETCH");
+            taker.join().unwrap();
+        });
+        assert_eq!(stream.map(Result::unwrap).count(), 2);
+        assert_last(
+            &server,
+            2,
+            &["SELECT", "UID FETCH", "UNSELECT", "NAMESPACE"],
+        );
+    });
+}
+
+#[test]
+fn closing_a_scope_waits_for_the_servers_word() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = client(&server);
+        in_scope(&client, |client, connection| {
+            search(client, "INBOX");
+            connection.close().unwrap();
+            assert_eq!(client.stats().parked, 1);
+        });
+        assert_eq!(server.counters().commands("UNSELECT"), 1);
+    });
+}
+
+#[test]
+fn closing_a_scope_reports_a_connection_that_broke() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        std::thread::scope(|threads| {
+            let broken = threads.spawn(|| {
+                let connection = client.create_connection().unwrap();
+                client.noop().unwrap();
+                assert!(server.reset(2));
+                until("the client notices", || client.stats().open == 1);
+                connection.close().unwrap_err()
+            });
+            let error = broken.join().unwrap();
+            assert!(error.is_connection(), "{error:?}");
+            // While it is being given back.
+            server.faults().hold("UNSELECT");
+            let closing = threads.spawn(|| {
+                let connection = client.create_connection().unwrap();
+                search(&client, "INBOX");
+                connection.close().unwrap_err()
+            });
+            until_received(&server, "UNSELECT", 1);
+            assert!(server.reset(3));
+            let error = closing.join().unwrap();
+            assert!(error.is_connection(), "{error:?}");
+        });
+        // It was given back all the same.
+        server.faults().release("UNSELECT");
+        in_scope(&client, |client, connection| {
+            client.noop().unwrap();
+            connection.close().unwrap();
+        });
+        assert_eq!(client.stats().parked, 1);
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_the_reset_loses_the_connection() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .stall_timeout(3 * SHORT)
+            .connect()
+            .unwrap();
+        server.faults().never_answer("UNSELECT");
+        let error = in_scope(&client, |client, connection| {
+            search(client, "INBOX");
+            connection.close().unwrap_err()
+        });
+        assert!(error.is_connection(), "{error:?}");
+        until_open(&server, 1);
+        in_scope(&client, |client, _connection| client.noop().unwrap());
+        assert_eq!(server.counters().accepted, 3);
+    });
+}
+
+#[test]
+fn closing_a_scope_takes_no_longer_than_a_call_may() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = client(&server);
+        in_scope(&client, |client, _connection| client.noop().unwrap());
+        server.faults().hold("UNSELECT");
+        let copy = client.clone();
+        let error = elsewhere(move || {
+            // There is a parked one, so that this does not take long.
+            let connection = copy.create_connection_timeout(10 * SHORT).unwrap();
+            search(&copy, "INBOX");
+            connection.close().unwrap_err()
+        });
+        assert!(error.is_timeout(), "{error:?}");
+        server.faults().release("UNSELECT");
+        in_scope(&client, |client, _connection| client.noop().unwrap());
+        assert_eq!(server.counters().accepted, 2);
+    });
+}

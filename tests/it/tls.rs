@@ -1,0 +1,590 @@
+//! TLS, STARTTLS and what may go wrong with them.
+
+use std::io::Read;
+use std::time::Duration;
+
+use mailpool::{
+    Append, Certainty, Credentials, Error, ErrorKind, ImapClient, ImapClientBuilder, Phase, Query,
+    Security, UidSet,
+};
+use mailpool_test_server::{
+    Action, Layer, Message, Script, ScriptServer, Security as Secured, Server, Stage, Synthetic,
+};
+
+use crate::scripted::{LONG, body, broken, eventually, uid};
+use crate::support::{USER, message};
+
+fn server(security: Secured) -> Server {
+    server_of(
+        security,
+        [Message::new(message(0)), Message::new(message(1))],
+    )
+}
+
+fn server_of(security: Secured, messages: impl IntoIterator<Item = Message>) -> Server {
+    Server::builder()
+        .user(USER.0, USER.1)
+        .mailbox(USER.0, "INBOX", messages)
+        .security(security)
+        .start()
+        .expect("the embedded server starts")
+}
+
+/// A builder that trusts the server's own authority and nobody else.
+fn trusting(server: &Server, security: Security) -> ImapClientBuilder {
+    strange(server, security).ca_pem(server.ca_pem())
+}
+
+/// A builder that trusts nobody.
+fn strange(server: &Server, security: Security) -> ImapClientBuilder {
+    ImapClient::builder("127.0.0.1")
+        .port(server.port())
+        .security(security)
+        .only_own_ca()
+        .credentials(Credentials::password(USER.0, USER.1))
+        .timeout(LONG)
+        .shutdown_timeout(Duration::from_millis(300))
+        .max_connections_per_server(1)
+}
+
+/// Both ways to TLS.
+const BOTH: [(Secured, Security); 2] = [
+    (Secured::Tls, Security::Tls),
+    (Secured::StartTls, Security::StartTls),
+];
+
+fn works(client: &ImapClient) {
+    let mut count = 0;
+    for fetched in client
+        .mailbox("INBOX")
+        .fetch(UidSet::all(), body())
+        .unwrap()
+    {
+        let bytes = fetched.unwrap().into_body().unwrap().into_bytes().unwrap();
+        assert_eq!(bytes, message(count));
+        count += 1;
+    }
+    assert_eq!(count, 2);
+}
+
+/// No login has been tried, in whatever form.
+#[track_caller]
+fn nothing_was_told(server: &Server) {
+    let counters = server.counters();
+    let tried = counters.commands("LOGIN") + counters.commands("AUTHENTICATE");
+    assert_eq!((tried, counters.logins, counters.failed_logins), (0, 0, 0));
+    assert!(server.wait_until(LONG, |counters| counters.open == 0));
+}
+
+#[track_caller]
+fn tls_error(result: Result<ImapClient, Error>) {
+    let error = result.expect_err("the certificate is not good");
+    assert!(matches!(error.kind(), ErrorKind::Tls { .. }), "{error:?}");
+    assert_eq!(error.certainty(), Certainty::NotSent);
+    assert!(error.is_connection());
+    assert!(std::error::Error::source(&error).is_some());
+}
+
+#[test]
+fn a_server_with_a_known_authority_is_trusted() {
+    for (secured, security) in BOTH {
+        let server = server(secured);
+        works(&trusting(&server, security).connect().unwrap());
+        // As a name too, which may have several addresses of which the first refuses.
+        let named = ImapClient::builder("localhost")
+            .port(server.port())
+            .security(security)
+            .ca_pem(server.ca_pem())
+            .credentials(Credentials::password(USER.0, USER.1));
+        works(&named.connect().unwrap());
+        assert_eq!(server.counters().tls_handshakes, 2);
+    }
+}
+
+#[test]
+fn a_server_with_an_unknown_authority_is_refused() {
+    let other = server(Secured::Tls);
+    for (secured, security) in BOTH {
+        let server = server(secured);
+        tls_error(strange(&server, security).connect());
+        tls_error(strange(&server, security).ca_pem(other.ca_pem()).connect());
+        let with_the_systems = ImapClient::builder("127.0.0.1")
+            .port(server.port())
+            .security(security)
+            .credentials(Credentials::password(USER.0, USER.1));
+        tls_error(with_the_systems.connect());
+        nothing_was_told(&server);
+        // Several authorities: one of them is enough.
+        let both = trusting(&server, security).ca_pem(other.ca_pem());
+        works(&both.connect().unwrap());
+    }
+}
+
+#[test]
+fn a_server_with_another_name_is_refused() {
+    for (secured, security) in BOTH {
+        let server = server(secured);
+        for name in ["mail.example.org", "localhost.example.org", "127.0.0.2"] {
+            tls_error(trusting(&server, security).server_name(name).connect());
+        }
+        nothing_was_told(&server);
+        for name in ["localhost", "127.0.0.1", "::1"] {
+            works(
+                &trusting(&server, security)
+                    .server_name(name)
+                    .connect()
+                    .unwrap(),
+            );
+        }
+    }
+}
+
+#[test]
+fn invalid_certificates_are_accepted_on_explicit_wish_only() {
+    for (secured, security) in BOTH {
+        let server = server(secured);
+        let reckless = strange(&server, security)
+            .server_name("mail.example.org")
+            .danger_accept_invalid_certificates();
+        works(&reckless.connect().unwrap());
+    }
+}
+
+#[test]
+fn a_ca_file_that_is_none_is_an_error() {
+    let server = server(Secured::Tls);
+    for pem in [
+        &b""[..],
+        b"no certificate",
+        b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    ] {
+        let error = strange(&server, Security::Tls)
+            .ca_pem(pem)
+            .connect()
+            .unwrap_err();
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::Tls { .. } | ErrorKind::InvalidArgument(_)
+            ),
+            "{error:?}"
+        );
+    }
+    assert_eq!(server.counters().accepted, 0);
+}
+
+#[test]
+fn a_server_that_does_not_speak_tls_is_an_error() {
+    let plain = server(Secured::None);
+    tls_error(trusting(&plain, Security::Tls).connect());
+    nothing_was_told(&plain);
+    // A handshake that ends, in the middle or at once.
+    let server = server(Secured::Tls);
+    for cut in [0, 1, 5, 500] {
+        for action in [Action::CloseWithoutNotify, Action::Reset] {
+            server.faults().after_sent(cut, Layer::Wire, action);
+            let error = trusting(&server, Security::Tls).connect().unwrap_err();
+            assert!(error.is_connection(), "{error:?}");
+            assert_eq!(error.certainty(), Certainty::NotSent);
+        }
+    }
+    // One that stalls.
+    server.faults().after_sent(100, Layer::Wire, Action::Stall);
+    let hasty = trusting(&server, Security::Tls).timeout(Duration::from_millis(700));
+    let error = hasty.connect().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::Timeout { phase: Phase::Tls }),
+        "{error:?}"
+    );
+    server.faults().clear();
+    works(&trusting(&server, Security::Tls).connect().unwrap());
+}
+
+#[test]
+fn starttls_comes_before_everything_else() {
+    let server = server(Secured::StartTls);
+    let client = trusting(&server, Security::StartTls).connect().unwrap();
+    works(&client);
+    let verbs: Vec<String> = server.commands().into_iter().map(|one| one.verb).collect();
+    assert_eq!(verbs[..3], ["STARTTLS", "CAPABILITY", "AUTHENTICATE"]);
+    assert!(server.connections()[0].tls);
+}
+
+#[track_caller]
+fn starttls_error(result: Result<ImapClient, Error>) {
+    let error = result.expect_err("there is no TLS");
+    assert!(
+        matches!(error.kind(), ErrorKind::StartTls { .. }),
+        "{error:?}"
+    );
+    assert_eq!(error.certainty(), Certainty::NotSent);
+}
+
+#[test]
+fn without_starttls_nothing_is_sent() {
+    // Not offered.
+    let plain = server(Secured::None);
+    starttls_error(trusting(&plain, Security::StartTls).connect());
+    nothing_was_told(&plain);
+    assert_eq!(plain.counters().total_commands(), 0);
+    // Not said to be offered, and refused.
+    for answer in ["{tag} NO not now\r\n", "{tag} BAD what?\r\n"] {
+        let server = server(Secured::StartTls);
+        server.faults().greet_with("* OK hi\r\n");
+        server.faults().respond("STARTTLS", answer);
+        starttls_error(trusting(&server, Security::StartTls).connect());
+        nothing_was_told(&server);
+        assert_eq!(server.counters().total_commands(), 1);
+    }
+    // Already authenticated: STARTTLS cannot follow.
+    for greeting in [
+        "* PREAUTH hi\r\n",
+        "* PREAUTH [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n",
+    ] {
+        let server = server(Secured::StartTls);
+        server.faults().greet_with(greeting);
+        starttls_error(trusting(&server, Security::StartTls).connect());
+        nothing_was_told(&server);
+        assert_eq!(server.counters().total_commands(), 0);
+    }
+}
+
+#[test]
+fn bytes_between_the_answer_and_the_handshake_are_an_attack() {
+    for injected in [
+        "* CAPABILITY IMAP4rev1 X-EVIL\r\n",
+        "M2 OK [CAPABILITY IMAP4rev1] fooled\r\n",
+        "* PREAUTH fooled\r\n",
+        "x",
+    ] {
+        let server = server(Secured::StartTls);
+        server.faults().inject_after("STARTTLS", injected);
+        starttls_error(trusting(&server, Security::StartTls).connect());
+        nothing_was_told(&server);
+    }
+}
+
+/// The same in a segment of its own: it is not TLS.
+#[test]
+fn bytes_before_the_handshake_are_not_taken_for_tls() {
+    let script = Script::new()
+        .send("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n")
+        .expect("{tag} STARTTLS")
+        .split(1)
+        .send("{tag} OK go\r\n* CAPABILITY IMAP4rev1\r\nM2 OK done\r\nM3 OK done\r\n")
+        .stall();
+    let server = script.serve().unwrap();
+    let error = trusting(&server, Security::StartTls).connect().unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::StartTls { .. } | ErrorKind::Tls { .. }
+        ),
+        "{error:?}"
+    );
+}
+
+/// What was said in clear counts for nothing: capabilities, mailbox data, answers to commands
+/// that have not been sent.
+#[test]
+fn what_was_said_before_tls_is_forgotten() {
+    let script = Script::new()
+        .send(
+            "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED AUTH=PLAIN SASL-IR LITERAL+] hi\r\n",
+        )
+        .expect("{tag} STARTTLS")
+        .send(
+            "* CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE AUTH=PLAIN\r\n* 3 EXISTS\r\n\
+             * FLAGS (\\Seen)\r\n* OK [ALERT] trust me\r\n* 1 FETCH (FLAGS ())\r\n\
+             * OK [CAPABILITY IMAP4rev1 NAMESPACE] x\r\n{tag} OK go\r\n",
+        )
+        .starttls()
+        .expect("{tag} CAPABILITY")
+        .send("* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n")
+        .expect("{tag} LOGIN alice secret")
+        .send("{tag} OK [CAPABILITY IMAP4rev1] in\r\n")
+        .expect("{tag} LOGOUT")
+        .send("* BYE bye\r\n{tag} OK out\r\n")
+        .expect_end();
+    let server = ScriptServer::start([script]).unwrap();
+    let client = trusting(&server, Security::StartTls).connect().unwrap();
+    let error = client.namespace().unwrap_err();
+    assert!(
+        matches!(error.kind(), ErrorKind::MissingCapability { .. }),
+        "{error:?}"
+    );
+    drop(client);
+    server.finish(LONG).unwrap();
+}
+
+/// Not even that it has no capabilities is believed before TLS.
+#[test]
+fn a_login_that_is_disabled_in_clear_is_possible_under_tls() {
+    let server = server(Secured::StartTls);
+    server.set_capabilities(Stage::BeforeLogin, &["IMAP4rev1"]);
+    works(&trusting(&server, Security::StartTls).connect().unwrap());
+    assert_eq!(server.counters().commands("LOGIN"), 1);
+}
+
+#[test]
+fn a_password_is_never_sent_in_clear_by_itself() {
+    let server = server(Secured::None);
+    let in_clear = ImapClient::builder("127.0.0.1")
+        .port(server.port())
+        .security(Security::None)
+        .credentials(Credentials::password(USER.0, USER.1))
+        .timeout(LONG);
+    for greeting in [
+        None,
+        Some("* OK hi\r\n"),
+        Some("* OK [CAPABILITY IMAP4rev1] hi\r\n"),
+    ] {
+        if let Some(greeting) = greeting {
+            server.faults().greet_with(greeting);
+        }
+        let error = in_clear.clone().connect().unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::CleartextPassword),
+            "{error:?}"
+        );
+        assert_eq!(error.certainty(), Certainty::NotSent);
+        nothing_was_told(&server);
+    }
+    server.faults().clear();
+    works(&in_clear.allow_cleartext_password().connect().unwrap());
+}
+
+/// FIN without close_notify, close_notify, RST: in the middle of a body none of them is a
+/// success.
+#[test]
+fn the_end_of_a_tls_stream_is_never_a_success() {
+    const SIZES: [u64; 2] = [100_000, 1_000_000];
+    let server = server_of(Secured::Tls, SIZES.map(|size| Message::synthetic(size, 1)));
+    let client = trusting(&server, Security::Tls).connect().unwrap();
+    let inbox = client.mailbox("INBOX");
+    for (number, size) in (1..).zip(SIZES) {
+        for action in [Action::Close, Action::CloseWithoutNotify, Action::Reset] {
+            for cut in [1, 40, size / 2, size + 10] {
+                inbox.select().unwrap();
+                server
+                    .faults()
+                    .after_sent(cut, Layer::Plaintext, action.clone());
+                let result =
+                    inbox
+                        .fetch([uid(number)], body())
+                        .unwrap()
+                        .try_fold(0, |sum, message| {
+                            let bytes = message?.into_body().unwrap().into_bytes()?;
+                            Ok::<_, Error>(sum + bytes.len())
+                        });
+                broken(result, Certainty::MaybeExecuted);
+                server.faults().clear();
+                client.noop().unwrap();
+            }
+        }
+    }
+    assert_eq!(server.counters().peak_open, 1);
+}
+
+/// Every size of record and of segment, the handshake included.
+#[test]
+fn bytes_are_exact_however_the_records_arrive() {
+    let sizes = [0, 1, 4_096, 20_000, 300_001];
+    let bodies = sizes.map(|size: usize| (0..size).map(|at| (at * 31) as u8).collect::<Vec<u8>>());
+    for (secured, security) in BOTH {
+        let server = server_of(secured, bodies.clone().map(Message::new));
+        for (layer, split) in [
+            (Layer::Plaintext, 7),
+            (Layer::Plaintext, 16_385),
+            (Layer::Wire, 3),
+            (Layer::Wire, 1_448),
+        ] {
+            server.faults().split(layer, Some(split));
+            let client = trusting(&server, security).connect().unwrap();
+            let fetched = client
+                .mailbox("INBOX")
+                .fetch(UidSet::all(), body())
+                .unwrap();
+            for (message, expected) in fetched.zip(&bodies) {
+                let bytes = message.unwrap().into_body().unwrap().into_bytes().unwrap();
+                assert!(bytes == *expected, "{} bytes", expected.len());
+            }
+            server.faults().clear();
+        }
+    }
+}
+
+/// Many records that the system hands over at once: all of them are read before the thread
+/// sleeps, for nothing will wake it afterwards.
+#[test]
+fn records_that_came_together_are_all_read() {
+    let server = server(Secured::Tls);
+    let client = trusting(&server, Security::Tls).connect().unwrap();
+    // Records of one byte in segments of a hundred: the delay brings them together.
+    server
+        .faults()
+        .delay(Duration::ZERO, Duration::from_millis(20));
+    server.faults().split(Layer::Plaintext, Some(1));
+    for _ in 0..5 {
+        works(&client);
+    }
+    assert_eq!(
+        client.mailbox("INBOX").search(Query::all()).unwrap().len(),
+        2
+    );
+}
+
+#[test]
+fn a_large_body_is_streamed_over_tls() {
+    const SIZE: u64 = 12 << 20;
+    let server = server_of(Secured::Tls, [Message::synthetic(SIZE, 9)]);
+    let client = trusting(&server, Security::Tls).connect().unwrap();
+    let mut messages = client.mailbox("INBOX").fetch([uid(1)], body()).unwrap();
+    let body = messages.next().unwrap().unwrap().into_body().unwrap();
+    assert!(body.is_streamed());
+    // Others are served meanwhile.
+    client.noop().unwrap();
+    let mut bytes = Vec::new();
+    body.into_reader().read_to_end(&mut bytes).unwrap();
+    let mut expected = vec![0; SIZE as usize];
+    Synthetic::new(SIZE, 9).read_at(0, &mut expected);
+    assert!(bytes == expected);
+    assert!(messages.next().is_none());
+}
+
+/// As large as no socket's buffers together with the server's own.
+const LARGE: usize = 60 << 20;
+
+fn large() -> Vec<u8> {
+    let mut bytes = vec![0; LARGE];
+    Synthetic::new(LARGE as u64, 3).read_at(0, &mut bytes);
+    bytes
+}
+
+/// The server reads nothing for a while: the write blocks and goes on later with the same
+/// bytes.
+#[test]
+fn a_large_message_is_appended_while_the_server_reads_slowly() {
+    for (secured, security) in BOTH {
+        let server = server(secured);
+        let client = trusting(&server, security).connect().unwrap();
+        let text = large();
+        std::thread::scope(|threads| {
+            server.faults().stop_reading_after(Some(200_000));
+            let inbox = client.mailbox("INBOX");
+            let message = Append::new(text.clone());
+            let append = threads.spawn(move || inbox.append(message));
+            assert!(server.wait_until(LONG, |counters| counters.bytes_in >= 200_000));
+            for limit in [1_000_000, 5_000_000] {
+                server.faults().stop_reading_after(Some(limit));
+                assert!(server.wait_until(LONG, |counters| counters.bytes_in >= limit));
+            }
+            assert!(!append.is_finished());
+            // Another caller waits in the queue behind it and can leave it.
+            let hasty = client.with_timeout(Duration::from_millis(100));
+            assert!(hasty.noop().unwrap_err().is_timeout());
+            server.faults().stop_reading_after(None);
+            append.join().unwrap().unwrap();
+        });
+        client.noop().unwrap();
+        let stored = server.store().messages(USER.0, "INBOX");
+        assert!(stored[2].bytes() == text);
+        assert_eq!(server.counters().accepted, 1);
+    }
+}
+
+/// The caller gives up in the middle of such a write. What has been offered to the socket is
+/// sent all the same, so that the connection stays in order.
+#[test]
+fn giving_up_in_the_middle_of_a_write_leaves_the_connection_in_order() {
+    for (secured, security) in [BOTH[0], BOTH[1], (Secured::None, Security::None)] {
+        let server = server(secured);
+        let client = trusting(&server, security)
+            .allow_cleartext_password()
+            .connect()
+            .unwrap();
+        let text = large();
+        server.faults().stop_reading_after(Some(100_000));
+        let hasty = client.with_timeout(Duration::from_millis(200));
+        let error = hasty
+            .mailbox("INBOX")
+            .append(Append::new(text.clone()))
+            .unwrap_err();
+        assert!(error.is_timeout());
+        assert_eq!(error.certainty(), Certainty::MaybeExecuted);
+        server.faults().stop_reading_after(None);
+        client.noop().unwrap();
+        eventually("it was carried out", || {
+            server.store().messages(USER.0, "INBOX").len() == 3
+        });
+        assert!(server.store().messages(USER.0, "INBOX")[2].bytes() == text);
+        works_again(&client);
+        assert_eq!(server.counters().accepted, 1);
+    }
+}
+
+fn works_again(client: &ImapClient) {
+    let mut messages = client.mailbox("INBOX").fetch([uid(2)], body()).unwrap();
+    let bytes = messages
+        .next()
+        .unwrap()
+        .unwrap()
+        .into_body()
+        .unwrap()
+        .into_bytes();
+    assert_eq!(bytes.unwrap(), message(1));
+}
+
+/// Both directions at once, in pieces of all sizes.
+#[test]
+fn large_transfers_in_both_directions_do_not_block_each_other() {
+    const SIZE: u64 = 6 << 20;
+    let server = server_of(
+        Secured::Tls,
+        (0..4).map(|seed| Message::synthetic(SIZE, seed)),
+    );
+    let client = trusting(&server, Security::Tls).connect().unwrap();
+    client.mailbox("Sent").create().unwrap();
+    let text = &large()[..6 << 20];
+    std::thread::scope(|threads| {
+        for _ in 0..4 {
+            threads.spawn(|| {
+                client
+                    .mailbox("Sent")
+                    .append(Append::new(text.to_vec()))
+                    .unwrap();
+            });
+        }
+        for seed in 0..4 {
+            let client = &client;
+            threads.spawn(move || {
+                let number = u32::try_from(seed).unwrap() + 1;
+                let mut messages = client
+                    .mailbox("INBOX")
+                    .fetch([uid(number)], body())
+                    .unwrap();
+                let body = messages.next().unwrap().unwrap().into_body().unwrap();
+                let bytes = body.into_bytes().unwrap();
+                let mut expected = vec![0; SIZE as usize];
+                Synthetic::new(SIZE, seed).read_at(0, &mut expected);
+                assert!(bytes == expected);
+            });
+        }
+    });
+    let sent = server.store().messages(USER.0, "Sent");
+    assert!(sent.len() == 4 && sent.iter().all(|one| one.bytes() == text));
+    assert_eq!(server.counters().accepted, 1);
+}
+
+/// Nothing that a user may print shows the password.
+#[test]
+fn debug_output_does_not_show_the_password() {
+    let server = server(Secured::Tls);
+    let builder = trusting(&server, Security::Tls);
+    assert!(!format!("{builder:?}").contains(USER.1));
+    let client = builder.connect().unwrap();
+    assert!(!format!("{client:?} {:?}", client.stats()).contains(USER.1));
+    server.faults().refuse_next_login("no");
+    let error = trusting(&server, Security::Tls).connect().unwrap_err();
+    assert!(!format!("{error:?} {error}").contains(USER.1));
+}
