@@ -233,7 +233,7 @@ pub enum ErrorKind {
         /// The limit.
         limit: usize,
     },
-    /// The body of a streamed message was passed over: the iterator went on, or was dropped.
+    /// The body of a streamed message was passed over: the iterator went on.
     #[error("the body has been passed over")]
     PassedOver,
 }
@@ -343,6 +343,15 @@ impl Error {
     pub(crate) fn from_failure(failure: Failure<operation::Failure>, progress: Progress) -> Self {
         let certainty = match (&failure, progress) {
             (Failure::Protocol(operation::Failure::Rejected { .. }), _) => Certainty::Rejected,
+            // Found before any command but SELECT went out.
+            (
+                Failure::Protocol(
+                    operation::Failure::Invalid(_)
+                    | operation::Failure::Missing(_)
+                    | operation::Failure::UidValidity { .. },
+                ),
+                _,
+            ) => Certainty::NotSent,
             (_, Progress::NotWritten) => Certainty::NotSent,
             (_, Progress::Written) => Certainty::MaybeExecuted,
         };

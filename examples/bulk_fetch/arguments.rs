@@ -46,6 +46,10 @@ pub(crate) struct Arguments {
     /// Allows imap:// without STARTTLS: everybody on the way can read password and mail
     #[arg(long)]
     plaintext: bool,
+    /// Leaves it to the system when files reach the disk. Faster, but after a power failure the
+    /// mailbox must be fetched anew, into an empty directory
+    #[arg(long)]
+    no_sync: bool,
 }
 
 impl Arguments {
@@ -58,6 +62,7 @@ impl Arguments {
             mailbox: self.mailbox,
             connections: self.connections.into(),
             out: self.out,
+            sync: !self.no_sync,
         })
     }
 

@@ -38,6 +38,8 @@ pub(crate) fn run() -> Result<()> {
         mailbox: MAILBOX.to_owned(),
         connections: CONNECTIONS,
         out: out.path().to_owned(),
+        // It is removed in the end, and the disk is not what is to be shown here.
+        sync: false,
     })?;
     println!("{report}");
     report.complete()?;

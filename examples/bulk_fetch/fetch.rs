@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) mailbox: String,
     pub(crate) connections: usize,
     pub(crate) out: PathBuf,
+    /// Whether a message must be on the disk before it counts as fetched.
+    pub(crate) sync: bool,
 }
 
 /// Fetches the messages that are not in the Maildir yet.
@@ -64,7 +66,7 @@ pub(crate) fn run(job: Job) -> Result<Report> {
                 for message in mailbox.fetch(uids, Items::full())? {
                     let saved = message
                         .map_err(Error::from)
-                        .and_then(|message| save(message, &maildir, &progress));
+                        .and_then(|message| save(message, &maildir, job.sync, &progress));
                     match saved {
                         Err(error) if error.is_about_one_message() => {
                             progress.warn(&error.in_one_line());
@@ -126,7 +128,7 @@ fn chunk_size(messages: u64, workers: usize) -> usize {
 }
 
 /// Writes a message as it arrives: a large one is never held whole.
-fn save(message: Message, maildir: &Maildir, progress: &Progress) -> Result<()> {
+fn save(message: Message, maildir: &Maildir, sync: bool, progress: &Progress) -> Result<()> {
     let uid = message.uid();
     let mut flags = message.flags().cloned();
     let mut date = message.internal_date();
@@ -140,6 +142,9 @@ fn save(message: Message, maildir: &Maildir, progress: &Progress) -> Result<()> 
     if let Some(rest) = body.finish()? {
         flags = flags.or_else(|| rest.flags().cloned());
         date = date.or(rest.internal_date());
+    }
+    if sync {
+        file.sync()?;
     }
     file.keep(&flags.unwrap_or_default(), date)?;
     progress.saved();

@@ -6,10 +6,11 @@
 //! DIR/bulk_fetch.state                              what the directory holds
 //! ```
 //!
-//! A file is synced before it is renamed into `cur`, so that whatever is there is whole, even
-//! after a power failure. Nothing that a server says becomes part of a name but numbers and
-//! the letters of known flags. Mail programs may change the flags in the names: only what
-//! stands before the colon counts. Keywords have no place in a Maildir and are left out.
+//! A file is renamed into `cur` when it is complete, so that whatever is there is whole; after a
+//! power failure too, if it was synced before. Nothing that a server says becomes part of a name
+//! but numbers and the letters of known flags. Mail programs may change the flags in the names:
+//! only what stands before the colon counts. Keywords have no place in a Maildir and are left
+//! out.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -150,6 +151,11 @@ impl NewMessage {
         self.file.write_all(bytes).map_err(Error::file(&self.path))
     }
 
+    /// Waits until all that was written is on the disk.
+    pub(crate) fn sync(&self) -> Result<()> {
+        self.file.sync_all().map_err(Error::file(&self.path))
+    }
+
     /// Puts the message in its place. The time of its file becomes `date`.
     pub(crate) fn keep(self, flags: &Flags, date: Option<DateTime>) -> Result<()> {
         if let Some(date) = date {
@@ -159,7 +165,6 @@ impl NewMessage {
                 .set_modified(time)
                 .map_err(Error::file(&self.path))?;
         }
-        self.file.sync_all().map_err(Error::file(&self.path))?;
         let mut target = self.target.clone().into_os_string();
         target.push(":2,");
         for (flag, letter) in &LETTERS {

@@ -213,7 +213,7 @@ impl ExclusiveMailbox<'_> {
     /// As [`Mailbox::expunge`].
     pub fn expunge_sequence(&self) -> Result<Vec<SeqNum>> {
         match self.call(Request::Expunge)? {
-            End::Expunged(numbers) => Ok(numbers),
+            End::Expunged(expunged) => Ok(expunged.numbers),
             other => Err(call::unexpected(&other)),
         }
     }

@@ -32,8 +32,9 @@ use crate::types::ids::{SeqNum, Uid, UidValidity};
 /// [chunks](crate::UidSet::chunks), or on a connection of its own: a command that is sent on the
 /// same connection waits for the end of the FETCH, and all of it has to be buffered.
 ///
-/// Dropping the iterator gives the rest up: what still comes is passed over, and the
-/// connection stays in use.
+/// Dropping the iterator gives the rest up, once the reader of a streamed body that it
+/// yielded last is dropped too: what still comes is passed over, and the connection stays in
+/// use.
 #[must_use = "messages are delivered while the iterator is advanced"]
 pub struct Fetch {
     shared: Arc<Mutex<Shared>>,

@@ -24,8 +24,7 @@ use crate::types::set::UidSet;
 ///
 /// Messages are addressed by UID. A set of UIDs that came from a search remembers the
 /// mailbox's UIDVALIDITY: used after the mailbox was replaced by another of its name, it is an
-/// error ([`ErrorKind::UidValidityChanged`]) instead of
-/// other messages.
+/// error ([`ErrorKind::UidValidityChanged`]) instead of other messages.
 ///
 /// # Examples
 /// ```no_run
@@ -212,10 +211,8 @@ impl Mailbox {
     /// the server has it).
     ///
     /// # Errors
-    /// As [`select`](Self::select);
-    /// [`ErrorKind::UidValidityChanged`] if the query
-    /// names UIDs of an earlier state of the mailbox, and
-    /// [`ErrorKind::InvalidArgument`] if it names sequence
+    /// As [`select`](Self::select); [`ErrorKind::UidValidityChanged`] if the query names UIDs of
+    /// an earlier state of the mailbox, and [`ErrorKind::InvalidArgument`] if it names sequence
     /// numbers.
     pub fn search(&self, query: Query) -> Result<UidSet> {
         if query.has_sequence_numbers() {
@@ -258,9 +255,8 @@ impl Mailbox {
     /// Changes flags (UID STORE, RFC 9051 §6.4.6).
     ///
     /// # Errors
-    /// As [`select`](Self::select);
-    /// [`ErrorKind::MissingCapability`] for a conditional
-    /// one where the server lacks CONDSTORE.
+    /// As [`select`](Self::select); [`ErrorKind::MissingCapability`] for a conditional one where
+    /// the server lacks CONDSTORE.
     pub fn store(&self, uids: impl Into<UidSet>, store: Store) -> Result<StoreOutcome> {
         let uids = uids.into();
         let request = Request::Store(By::Uid, uids.range_set().clone(), store);
@@ -318,9 +314,8 @@ impl Mailbox {
     /// Removes those of the messages that are marked `\Deleted` (UID EXPUNGE, RFC 4315 §2.1).
     ///
     /// # Errors
-    /// As [`select`](Self::select);
-    /// [`ErrorKind::MissingCapability`] where the server
-    /// lacks UIDPLUS.
+    /// As [`select`](Self::select); [`ErrorKind::MissingCapability`] where the server lacks
+    /// UIDPLUS.
     pub fn expunge_uids(&self, uids: impl Into<UidSet>) -> Result<()> {
         let uids = uids.into();
         let request = Request::ExpungeUids(uids.range_set().clone());
@@ -334,7 +329,10 @@ impl Mailbox {
     /// As [`select`](Self::select).
     pub fn expunge(&self) -> Result<usize> {
         match self.call(None, Request::Expunge)? {
-            End::Expunged(numbers) => Ok(numbers.len()),
+            End::Expunged(expunged) => {
+                let vanished = usize::try_from(expunged.vanished).unwrap_or(usize::MAX);
+                Ok(expunged.numbers.len().saturating_add(vanished))
+            }
             other => Err(call::unexpected(&other)),
         }
     }

@@ -4,8 +4,7 @@ use std::sync::Weak;
 use std::sync::atomic::Ordering;
 
 use super::ledger::Role;
-use super::pool::{GOODBYE, Pool};
-use crate::connection::clock;
+use super::pool::Pool;
 use crate::connection::handle::{ConnectionId, Hooks, Keep};
 use crate::protocol::machine::Protocol;
 
@@ -19,11 +18,7 @@ impl<P: Protocol> Hooks for PoolHooks<P> {
         };
         let drained = pool.draining.lock().remove(&id);
         if let Some(warm) = drained {
-            warm.permit.entry().set_role(Role::Parked);
-            if let Err(warm) = pool.quota.park(warm) {
-                let permit: Keep = Box::new(warm.permit);
-                warm.connection.close(Some(permit), clock::after(GOODBYE));
-            }
+            pool.park(warm);
         }
     }
 

@@ -26,7 +26,7 @@ use crate::protocol::machine::Protocol;
 /// A wait for a permit that lasts longer is logged, once.
 const LONG_WAIT: Duration = Duration::from_secs(30);
 /// How long a connection that nobody needs any more may take to say goodbye.
-pub(super) const GOODBYE: Duration = Duration::from_secs(5);
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// How long a connection thread may take to close its socket when its time is up.
 const FORCED: Duration = Duration::from_secs(1);
@@ -64,6 +64,15 @@ type PoolResult<T, P> = Result<T, PoolError<<P as Protocol>::Failure>>;
 pub(crate) struct Warm<P: Protocol> {
     pub(super) connection: Connection<P>,
     pub(super) permit: Permit<Warm<P>>,
+}
+
+impl<P: Protocol> Warm<P> {
+    /// Says goodbye. The permit is given back when the socket is closed.
+    fn close(self) {
+        self.permit.entry().set_role(Role::Closing);
+        let permit: Keep = Box::new(self.permit);
+        self.connection.close(Some(permit), clock::after(GOODBYE));
+    }
 }
 
 /// A permit and the connection that uses it now; a broken one is replaced when it is needed.
@@ -353,37 +362,47 @@ impl<P: Protocol> Pool<P> {
         if connection.is_closed() {
             return None;
         }
-        if self.shut.load(Ordering::SeqCst) || self.settings.idle_timeout.is_zero() {
-            permit.entry().set_role(Role::Closing);
-            connection.close(Some(Box::new(permit)), clock::after(GOODBYE));
-            return None;
-        }
         let id = connection.id();
-        let busy = connection.is_busy();
-        permit
-            .entry()
-            .set_role(if busy { Role::Draining } else { Role::Parked });
         let warm = Warm {
             connection: connection.clone(),
             permit,
         };
+        let busy = connection.is_busy();
+        if self.shut.load(Ordering::SeqCst) || (!busy && !self.parks()) {
+            warm.close();
+            return None;
+        }
         let reply;
         if busy {
             // Replies are still to come. It is parked when they have come.
+            warm.permit.entry().set_role(Role::Draining);
             self.draining.lock().insert(id, warm);
             reply = connection.reset();
         } else {
             // The reset goes ahead of whatever the next taker sends.
             reply = connection.reset();
-            if let Err(warm) = self.quota.park(warm) {
-                let permit: Keep = Box::new(warm.permit);
-                warm.connection.close(Some(permit), clock::after(GOODBYE));
-            }
+            self.park(warm);
         }
         if connection.is_closed() {
             self.forget(id);
         }
         Some(reply)
+    }
+
+    /// Whether connections that are given back are kept at all.
+    fn parks(&self) -> bool {
+        !self.settings.idle_timeout.is_zero()
+    }
+
+    /// Keeps a connection for the next taker, or closes it where none is kept any more.
+    pub(super) fn park(&self, warm: Warm<P>) {
+        if !self.parks() {
+            return warm.close();
+        }
+        warm.permit.entry().set_role(Role::Parked);
+        if let Err(warm) = self.quota.park(warm) {
+            warm.close();
+        }
     }
 
     /// Drops what is kept of a connection that has ended, its permit included.
@@ -422,11 +441,12 @@ impl<P: Protocol> Pool<P> {
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let holders = self.quota.ledger.holders();
+        // What a connection that ends leaves is added to the sums under this lock.
+        let live = self.live.lock();
         let mut operations = self.figures.operations.load(Ordering::Relaxed);
         let mut bytes_in = self.figures.bytes_in.load(Ordering::Relaxed);
         let mut bytes_out = self.figures.bytes_out.load(Ordering::Relaxed);
         let mut wakeups = self.figures.wakeups.load(Ordering::Relaxed);
-        let live = self.live.lock();
         let mut open = 0;
         for one in live.values().filter(|one| !one.ended) {
             open += usize::from(!one.connection.is_closed());

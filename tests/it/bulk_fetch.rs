@@ -10,7 +10,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use mailpool_test_server::{Action, Layer, Message, Security, Server, Synthetic};
+use mailpool_test_server::{Action, Counters, Layer, Message, Security, Server, Synthetic};
 
 use self::job::{Job, outcome, program};
 use crate::support::{USER, message, server_with};
@@ -284,11 +284,18 @@ fn what_cannot_begin_leaves_one_line_and_no_directory() {
 #[test]
 fn a_server_that_allows_fewer_connections_is_named_as_the_reason() {
     let server = server_with(100);
-    server.set_max_connections(Some(2));
+    server.set_max_connections(Some(1));
     let delay = Duration::from_millis(2);
-    server.faults().delay(delay, delay);
-    let job = Job::new(&server).with(&["--connections", "8"]);
-    job.run().failed(&["try fewer --connections"]);
+    server.faults().delay(delay, delay).hold("UID FETCH");
+    let job = Job::new(&server).with(&["--connections", "4"]);
+    std::thread::scope(|threads| {
+        let run = threads.spawn(|| job.run());
+        // The main connection must not have fetched everything before the others have failed.
+        let refused = |counters: &Counters| counters.refused == 3 && counters.open == 1;
+        assert!(server.wait_until(PATIENCE, refused));
+        server.faults().release("UID FETCH");
+        run.join().unwrap().failed(&["try fewer --connections"]);
+    });
     assert!(job.names("tmp").is_empty());
 }
 

@@ -368,9 +368,9 @@ fn a_scope_goes_on_with_another_connection() {
             for _ in 0..3 {
                 let second = server.counters().accepted as usize;
                 server.faults_for(second).hold("NOOP");
+                let before = server.counters().commands("NOOP");
                 std::thread::scope(|threads| {
                     threads.spawn(|| {
-                        let before = server.counters().commands("NOOP");
                         assert!(server.wait_until(LONG, |now| now.commands("NOOP") > before));
                         server.reset(second);
                     });

@@ -14,13 +14,18 @@
 //! | `exclusive.rs` | exclusive sessions and sequence numbers |
 //! | `shutdown.rs` | the end of a client, by `shutdown` or with its last handle |
 //! | `send_bounds.rs` | which types may go to another thread |
-//! | `descriptors.rs` | threads and descriptors that are not to be had |
+//! | `system.rs` | threads and descriptors that are not to be had |
 //! | `streams.rs` | messages as they arrive, large bodies, slow readers |
 //! | `memory.rs` | what streams and hostile servers cost in memory |
+//! | `login.rs` | from the greeting to the first command |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
-//! | `faults.rs` | broken connections and servers that misbehave |
+//! | `deadlines_opening.rs` | the same while a connection is being opened |
+//! | `faults.rs` | broken connections, servers that are away or full |
+//! | `servers.rs` | what servers say when nobody expects it |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
+//! | `tls_transfers.rs` | large and small transfers over TLS, and their ends |
 //! | `hazards.rs` | what HAZARDS.md lists under imap-proto, byte for byte |
+//! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
@@ -36,11 +41,16 @@
 )]
 
 mod basics;
-mod dovecot;
 mod bulk_fetch;
+mod dovecot;
+mod deadlines;
+mod deadlines_opening;
 mod exclusive;
+mod faults;
 mod hazards;
+mod hazards_nesting;
 mod layers;
+mod login;
 mod memory;
 mod parking;
 mod pipelining;
@@ -48,8 +58,12 @@ mod quota;
 mod scopes;
 mod scripted;
 mod send_bounds;
+mod servers;
 mod sharing;
 mod shutdown;
 mod streams;
 mod support;
+mod system;
 mod threads;
+mod tls;
+mod tls_transfers;

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::time::Duration;
 
-use mailpool::{ConnectionScope, ErrorKind, ImapClient, Items, Limits, Query, Role};
+use mailpool::{ConnectionScope, ErrorKind, ImapClient, Items, Limits, Query, Role, UidSet};
 use mailpool_test_server::{Action, Layer, Message, Server};
 
 use crate::support::{USER, builder, client, server_with};
@@ -347,6 +347,32 @@ fn a_stream_beyond_the_limit_fails_its_reader_and_not_the_connection() {
             matches!(failure.kind(), ErrorKind::SlowReader { .. }),
             "{failure:?}"
         );
+    });
+}
+
+#[test]
+fn what_was_sent_before_the_guard_was_dropped_is_done_also_where_nothing_is_parked() {
+    bounded(|| {
+        let server = two_mailboxes(&[]);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .idle_timeout(Duration::ZERO)
+            .connect()
+            .unwrap();
+        server.faults().hold("SELECT");
+        let streams = in_scope(&client, |client, _connection| {
+            // The second one stays in the queue until the first one is over.
+            ["INBOX", "Archive"].map(|mailbox| {
+                let mailbox = client.mailbox(mailbox);
+                mailbox.fetch(UidSet::all(), Items::fast()).unwrap()
+            })
+        });
+        server.faults().release("SELECT");
+        let counts = streams.map(|stream| stream.map(Result::unwrap).count());
+        assert_eq!(counts, [2, 1]);
+        until_open(&server, 1);
+        until("its permit is free", || client.stats().holders.len() == 1);
+        assert_eq!(server.counters().commands("LOGOUT"), 1);
     });
 }
 

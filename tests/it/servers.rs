@@ -281,7 +281,8 @@ fn a_refused_command_leaves_the_connection_alone() {
     let client = single(&server);
     let inbox = client.mailbox("INBOX");
     inbox.select().unwrap();
-    let calls: [(&str, &dyn Fn() -> Result<(), Error>); 6] = [
+    type Call<'a> = &'a dyn Fn() -> Result<(), Error>;
+    let calls: [(&str, Call<'_>); 6] = [
         ("NOOP", &|| client.noop()),
         ("LIST", &|| client.list("", "*").map(drop)),
         ("UID SEARCH", &|| inbox.search(Query::all()).map(drop)),

@@ -440,6 +440,26 @@ fn what_is_kept_for_a_slow_reader_is_bounded() {
     assert_eq!(server.counters().accepted, 1);
 }
 
+/// Of two replies on one connection the later one is read first.
+#[test]
+fn streams_may_be_read_in_another_order() {
+    const SIZE: u64 = 4 << 20;
+    let server = server_of((0..2).map(|seed| Message::synthetic(SIZE, seed)));
+    let client = single(&server);
+    let inbox = client.mailbox("INBOX");
+    let mut first = inbox.fetch([uid(1)], body()).unwrap();
+    let mut second = inbox.fetch([uid(2)], body()).unwrap();
+    for (messages, seed) in [(&mut second, 1), (&mut first, 0)] {
+        let message = messages.next().unwrap().unwrap();
+        let bytes = message.into_body().unwrap().into_bytes().unwrap();
+        let mut expected = vec![0; SIZE as usize];
+        Synthetic::new(SIZE, seed).read_at(0, &mut expected);
+        assert!(bytes == expected);
+    }
+    assert!(first.next().is_none() && second.next().is_none());
+    assert_eq!(server.counters().accepted, 1);
+}
+
 /// A stream may be read on another thread than the one that asked for it, while that one goes
 /// on.
 #[test]

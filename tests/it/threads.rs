@@ -172,11 +172,12 @@ pub(crate) fn seq(number: u32) -> SeqNum {
 /// A message of 1 MiB; different numbers give different ones.
 pub(crate) fn large_message(number: u32) -> Vec<u8> {
     let mut message = format!("Subject: large {number}\r\n\r\n").into_bytes();
-    for line in 0.. {
-        message.extend_from_slice(format!("Line {line:06} of {number}\r\n").as_bytes());
-        if message.len() >= 1 << 20 {
-            break;
-        }
+    // Its length divides nothing that bytes are cut at.
+    let block: String = (0..47)
+        .map(|line| format!("Line {line:02} of message {number:03}\r\n"))
+        .collect();
+    while message.len() < 1 << 20 {
+        message.extend_from_slice(block.as_bytes());
     }
     message
 }

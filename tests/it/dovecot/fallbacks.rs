@@ -250,7 +250,7 @@ fn a_server_with_nothing_but_the_base_protocol_does_the_main_job() {
     assert_eq!(bodies(&mailbox), [letter(0)]);
     let missing = [
         inbox
-            .store(uid(1), Store::add(Flag::Seen).unchanged_since(ModSeq::MIN))
+            .store(uid(1), Store::add(Flag::Seen).unchanged_since(ModSeq::new(1).unwrap()))
             .err(),
         client.namespace().err(),
         client.id([("name", "x")]).err(),

@@ -142,7 +142,7 @@ fn every_key_finds_what_it_says() {
         ("any of nothing", Query::any([]), ""),
         ("old", Query::old().or(Query::recent()), "1:6"),
         ("new", Query::new_messages().and(Query::seen()), ""),
-        ("mod-sequence", Query::all().mod_seq(ModSeq::MIN), "1:6"),
+        ("mod-sequence", Query::all().mod_seq(ModSeq::new(1).unwrap()), "1:6"),
     ];
     for (name, query, expected) in cases {
         let found = mailbox.search(query).unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -63,7 +63,7 @@ fn every_operation_has_a_form_with_sequence_numbers() {
     assert_eq!(inbox.search(Query::flagged()).unwrap().to_string(), "3,11");
 
     let (_, modified) = inbox
-        .store_sequence(set("1:3"), Store::add(Flag::Draft).unchanged_since(ModSeq::MIN))
+        .store_sequence(set("1:3"), Store::add(Flag::Draft).unchanged_since(ModSeq::new(1).unwrap()))
         .unwrap();
     assert_eq!(modified, set("1:3"));
 

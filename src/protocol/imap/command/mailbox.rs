@@ -118,7 +118,6 @@ pub(crate) fn append(
 
 /// As [`append`], where the server has BINARY (RFC 3516 §4.4): a message with a NUL byte is
 /// sent as a literal8.
-#[allow(dead_code, reason = "nothing asks for BINARY yet")]
 pub(crate) fn append_binary(
     mailbox: &MailboxName,
     append: &Append,

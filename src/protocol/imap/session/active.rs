@@ -2,7 +2,7 @@
 
 use super::Session;
 use super::commands::{Kind, Owner};
-use super::operation::{By, End, Failure, Found, Moved, Operation, Request, Stored};
+use super::operation::{By, End, Expunged, Failure, Found, Moved, Operation, Request, Stored};
 use crate::protocol::imap::command::{self, CommandLine};
 use crate::protocol::machine::{OperationId, Output};
 use crate::types::flag::{Flag, Flags};
@@ -10,7 +10,7 @@ use crate::types::invalid::InvalidArgument;
 use crate::types::mailbox_info::MailboxInfo;
 use crate::types::mailbox_name::MailboxName;
 use crate::types::range_set::RangeSet;
-use crate::types::request::Store;
+use crate::types::request::{Append, Store};
 
 /// The longest message set that is written into one command, in bytes: servers need not take
 /// command lines above 8,000 (RFC 7162 §4).
@@ -102,6 +102,9 @@ impl Session {
             Request::ExpungeUids(_) => ("UIDPLUS", rev2 || capabilities.uidplus()),
             Request::Store(_, _, store) if store.condition().is_some() => {
                 ("CONDSTORE", capabilities.condstore())
+            }
+            Request::Append(_, append) if has_nul(append) => {
+                ("BINARY", capabilities.contains("BINARY"))
             }
             _ => return None,
         };
@@ -196,6 +199,9 @@ impl Session {
             Request::Rename(from, to) => one(Kind::Plain, command::rename(from, to)?),
             Request::Subscribe(name) => one(Kind::Plain, command::subscribe(name)?),
             Request::Unsubscribe(name) => one(Kind::Plain, command::unsubscribe(name)?),
+            Request::Append(name, append) if has_nul(append) => {
+                one(Kind::Plain, command::append_binary(name, append)?)
+            }
             Request::Append(name, append) => one(Kind::Plain, command::append(name, append)?),
             Request::Select => Ok(Vec::new()),
             Request::Unselect if self.selected.is_none() => Ok(Vec::new()),
@@ -365,6 +371,11 @@ impl Session {
     }
 }
 
+/// Whether a message has a byte that only a literal8 can hold (RFC 3516 §4.4).
+fn has_nul(append: &Append) -> bool {
+    memchr::memchr(0, append.message()).is_some()
+}
+
 /// A command for each piece of a message set.
 fn in_pieces(
     set: &RangeSet,
@@ -401,7 +412,7 @@ pub(super) fn empty_end(request: &Request) -> End {
         Request::Store(..) => End::Stored(Stored::default()),
         Request::Copy(..) => End::Copied(None),
         Request::Move(..) => End::Moved(Moved::default()),
-        Request::Expunge => End::Expunged(Vec::new()),
+        Request::Expunge => End::Expunged(Expunged::default()),
         Request::Events => End::Events(Vec::new()),
         _ => End::Done,
     }

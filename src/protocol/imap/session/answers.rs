@@ -303,20 +303,35 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.info.exists = selected.info.exists.saturating_sub(1);
                 }
-                if let Some(End::Expunged(list)) = self.end_of(|kind| matches!(kind, Kind::Expunge))
+                if let Some(End::Expunged(expunged)) =
+                    self.end_of(|kind| matches!(kind, Kind::Expunge))
                 {
-                    list.push(seq);
+                    expunged.numbers.push(seq);
                 } else {
                     self.event(MailboxEvent::Expunged(seq));
                 }
             }
-            Untagged::Vanished { uids, .. } => {
+            Untagged::Vanished { earlier, uids } => {
+                if !earlier {
+                    self.vanished(uids.len());
+                }
                 self.event(MailboxEvent::Vanished(uids.ranges().to_vec()));
             }
             Untagged::Unknown { name } => {
                 log::debug!("imap: passed over an untagged {name}");
             }
             _ => {}
+        }
+    }
+
+    /// Messages are gone, which takes the place of so many EXPUNGE responses.
+    fn vanished(&mut self, count: u64) {
+        if let Some(selected) = &mut self.selected {
+            let count = u32::try_from(count).unwrap_or(u32::MAX);
+            selected.info.exists = selected.info.exists.saturating_sub(count);
+        }
+        if let Some(End::Expunged(expunged)) = self.end_of(|kind| matches!(kind, Kind::Expunge)) {
+            expunged.vanished = expunged.vanished.saturating_add(count);
         }
     }
 

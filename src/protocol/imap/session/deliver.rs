@@ -10,6 +10,7 @@ use crate::protocol::imap::response::{self, Attributes, Fetch, OpenSection};
 use crate::protocol::machine::{OperationId, Output};
 use crate::types::ids::{SeqNum, Uid};
 use crate::types::mailbox_info::MailboxEvent;
+use crate::types::range_set::RangeSet;
 use crate::wire::frame::Frame;
 
 /// A literal that is being handed on in chunks.
@@ -69,6 +70,12 @@ impl Session {
         let uid = fetch.attributes.uid;
         let only_flags = is_flags_update(&fetch.attributes) && fetch.open.is_none();
         let nameless = uid.is_none() && (fetch.open.is_some() || has_content(&fetch.attributes));
+        let selected = self.selected.as_ref();
+        let is_last = selected.is_some_and(|one| one.info.exists == fetch.seq.get());
+        // `*` is the last message, whatever its number (RFC 9051 §9, seq-number).
+        let names = |set: &RangeSet, number| {
+            set.contains(number) || (is_last && set.last() == Some(u32::MAX))
+        };
         for command in &mut self.commands {
             let Owner::Operation(id) = command.owner else {
                 continue;
@@ -86,7 +93,7 @@ impl Session {
                         }
                         continue;
                     };
-                    if !set.contains(number) || seen.contains(number) {
+                    if !names(set, number) || seen.contains(number) {
                         continue;
                     }
                     if only_flags && !*flags_only {
@@ -98,7 +105,7 @@ impl Session {
                 Kind::Store { by, set }
                     if only_flags
                         && number(*by, uid, fetch.seq)
-                            .is_some_and(|number| set.contains(number)) =>
+                            .is_some_and(|number| names(set, number)) =>
                 {
                     return Some(Owned::Store(id));
                 }
@@ -213,7 +220,8 @@ impl Session {
         let uid = uid_in(&frame.head);
         let command = self.commands.iter_mut().find(|one| match &one.kind {
             Kind::Fetch { by, set, .. } => {
-                *by == By::Sequence || uid.is_none_or(|uid| set.contains(uid.get()))
+                let may_be = |uid: Uid| set.contains(uid.get()) || set.last() == Some(u32::MAX);
+                *by == By::Sequence || uid.is_none_or(may_be)
             }
             _ => false,
         });

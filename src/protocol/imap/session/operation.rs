@@ -97,7 +97,7 @@ pub(crate) enum End {
     Stored(Stored),
     Copied(Option<CopyUid>),
     Moved(Moved),
-    Expunged(Vec<SeqNum>),
+    Expunged(Expunged),
     Events(Vec<MailboxEvent>),
 }
 
@@ -116,6 +116,15 @@ pub(crate) struct Stored {
     pub flags: Vec<(SeqNum, Option<Uid>, Flags, Option<ModSeq>)>,
     /// The messages that a conditional STORE left alone.
     pub modified: RangeSet,
+}
+
+/// The answer to an EXPUNGE.
+#[derive(Debug, Default)]
+pub(crate) struct Expunged {
+    /// The messages that are gone, in the server's order.
+    pub numbers: Vec<SeqNum>,
+    /// How many the server told by UID instead (VANISHED, RFC 7162 §3.2.10).
+    pub vanished: u64,
 }
 
 /// The answer to a MOVE.
@@ -173,7 +182,8 @@ impl Weigh for Part {
             Self::Message { attributes, .. } | Self::Rest { attributes, .. } => {
                 FRAME + weight_of(attributes)
             }
-            Self::Chunk(bytes) => bytes.len(),
+            // Small records make many chunks of a few bytes each.
+            Self::Chunk(bytes) => FRAME + bytes.len(),
             Self::Refused(_) => FRAME,
         }
     }

@@ -187,7 +187,7 @@ fn short(end: &End) -> String {
         ),
         End::List(list) => format!("list {}", list.len()),
         End::Events(events) => format!("events {events:?}"),
-        End::Expunged(list) => format!("expunged {}", list.len()),
+        End::Expunged(expunged) => format!("expunged {}", expunged.numbers.len()),
         other => format!("{other:?}"),
     }
 }

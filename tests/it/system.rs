@@ -1,0 +1,168 @@
+//! Threads and descriptors that are not to be had: typed errors, and nothing is lost.
+
+use std::fs::File;
+use std::process::Command;
+
+use mailpool::{Certainty, Error, ErrorKind, ImapClient, Limits, Query};
+
+use crate::support::{builder, server_with};
+use crate::threads::{bounded, until, until_open};
+
+/// Set in the process that has the limits.
+const ALONE: &str = "MAILPOOL_TEST_ALONE";
+
+/// Runs a test of this binary in a process of its own, with a limit of the shell's `ulimit`:
+/// limits concern a whole process.
+fn alone(test: &str, limit: &str) {
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        // Else address space is set aside for each thread.
+        .env("MALLOC_ARENA_MAX", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn is_alone() -> bool {
+    std::env::var_os(ALONE).is_some()
+}
+
+#[track_caller]
+fn assert_system(error: &Error, what: &str) {
+    assert!(
+        matches!(error.kind(), ErrorKind::System { what: refused, .. } if *refused == what),
+        "{error:?}"
+    );
+    assert_eq!(error.certainty(), Certainty::NotSent);
+    assert!(error.to_string().contains(what), "{error}");
+    assert!(std::error::Error::source(error).is_some());
+}
+
+/// Takes descriptors until there are none left.
+fn take_all() -> Vec<File> {
+    std::iter::repeat_with(|| File::open("/dev/null"))
+        .map_while(Result::ok)
+        .collect()
+}
+
+#[test]
+fn without_descriptors_there_are_errors_and_no_permit_is_lost() {
+    if !is_alone() {
+        let name = "system::without_descriptors_there_are_errors_and_no_permit_is_lost";
+        return alone(name, "-n 64");
+    }
+    bounded(|| {
+        let server = server_with(3);
+        let client = builder(&server)
+            .max_connections_per_server(3)
+            .connect()
+            .unwrap();
+        let mut files = take_all();
+        assert!(!files.is_empty());
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                // What a connection needs is missing from the first piece on.
+                for what in ["a poll instance", "a waker", "a socket"] {
+                    // The thread of the attempt before may still hold some of the few there are.
+                    for _ in 0..4 {
+                        until("everything else is to be had", || {
+                            let error = client.create_connection().unwrap_err();
+                            matches!(error.kind(), ErrorKind::System { what: refused, .. } if *refused == what)
+                        });
+                    }
+                    files.pop();
+                }
+                client.noop().unwrap();
+                drop(files);
+                let _connection = client.create_connection().unwrap();
+                let other = threads.spawn(|| {
+                    let _connection = client.create_connection().unwrap();
+                    client.mailbox("INBOX").search(Query::all()).unwrap().len()
+                });
+                assert_eq!(other.join().unwrap(), 3);
+            });
+        });
+        assert_eq!(server.counters().peak_open, 3);
+    });
+}
+
+#[test]
+fn without_descriptors_the_main_connection_is_opened_anew_later() {
+    if !is_alone() {
+        let name = "system::without_descriptors_the_main_connection_is_opened_anew_later";
+        return alone(name, "-n 64");
+    }
+    bounded(|| {
+        let server = server_with(3);
+        let client = builder(&server).connect().unwrap();
+        client.noop().unwrap();
+        assert!(server.reset(1));
+        until_open(&server, 0);
+        until("the client notices", || client.stats().open == 0);
+        let files = take_all();
+        // What the old connection had is given back while this goes on.
+        let mut more = Vec::new();
+        until("there are none left", || {
+            more.extend(take_all());
+            client.noop().is_err()
+        });
+        assert_system(&client.noop().unwrap_err(), "a poll instance");
+        drop((files, more));
+        client.noop().unwrap();
+    });
+}
+
+/// A client whose connection threads need much address space for their stacks.
+fn client_with_large_stacks(server: &mailpool_test_server::Server) -> ImapClient {
+    // 64 KiB for each level: half a GiB.
+    builder(server)
+        .max_connections_per_server(2)
+        .limits(Limits::default().max_nesting(8 * 1024))
+        .connect()
+        .unwrap()
+}
+
+#[test]
+fn without_a_thread_there_is_an_error_and_no_permit_is_lost() {
+    if !is_alone() {
+        let name = "system::without_a_thread_there_is_an_error_and_no_permit_is_lost";
+        return alone(name, "-v 900000");
+    }
+    bounded(|| {
+        let server = server_with(3);
+        let client = client_with_large_stacks(&server);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                for _ in 0..4 {
+                    let error = client.try_create_connection().unwrap_err();
+                    assert_system(&error, "a thread");
+                    assert_eq!(client.stats().holders.len(), 1);
+                }
+                client.noop().unwrap();
+            });
+        });
+        assert_eq!(server.counters().accepted, 1);
+    });
+}
+
+#[test]
+fn a_client_whose_thread_cannot_be_started_is_an_error() {
+    let server = server_with(1);
+    for nesting in [1 << 31, usize::MAX] {
+        let error = builder(&server)
+            .limits(Limits::default().max_nesting(nesting))
+            .connect()
+            .unwrap_err();
+        assert_system(&error, "a thread");
+    }
+    assert_eq!(server.counters().accepted, 0);
+}
