@@ -56,7 +56,9 @@ pub enum Certainty {
     /// The operation was written, or some of it, and no answer came: it may have been carried
     /// out.
     MaybeExecuted,
-    /// The server said no.
+    /// The server said no, and nothing was done. Where an operation takes several commands (a
+    /// long message set, a move on a server without MOVE) and one of them succeeded, it is
+    /// [`MaybeExecuted`](Self::MaybeExecuted) instead.
     Rejected,
 }
 
@@ -342,7 +344,9 @@ impl Error {
 
     pub(crate) fn from_failure(failure: Failure<operation::Failure>, progress: Progress) -> Self {
         let certainty = match (&failure, progress) {
-            (Failure::Protocol(operation::Failure::Rejected { .. }), _) => Certainty::Rejected,
+            (Failure::Protocol(operation::Failure::Rejected { partly: false, .. }), _) => {
+                Certainty::Rejected
+            }
             // Found before any command but SELECT went out.
             (
                 Failure::Protocol(
@@ -413,6 +417,7 @@ fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
             status,
             code,
             text,
+            partly: _,
         } => ErrorKind::Rejected {
             verb,
             status,
@@ -443,7 +448,11 @@ fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.kind.fmt(f)?;
-        if self.0.certainty == Certainty::MaybeExecuted {
+        let of_one_message = matches!(
+            self.0.kind,
+            ErrorKind::Message { .. } | ErrorKind::PassedOver
+        );
+        if self.0.certainty == Certainty::MaybeExecuted && !of_one_message {
             f.write_str(" (the command may have been carried out)")?;
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::call::Patience;
-use super::imap::ImapClient;
+use super::imap::{ImapClient, check_extensions};
 use crate::connection::clock;
 use crate::connection::settings::Settings;
 use crate::connection::transport::Tls;
@@ -237,6 +237,7 @@ impl ImapClientBuilder {
                 "must be at least 1: the main connection counts",
             ));
         }
+        check_extensions(&self.enable)?;
         if self.host.is_empty() || self.host.contains(['\0', '\r', '\n']) {
             return Err(invalid("the host", "is not a host name"));
         }

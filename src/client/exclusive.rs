@@ -207,7 +207,8 @@ impl ExclusiveMailbox<'_> {
     }
 
     /// Removes all messages that are marked `\Deleted` (EXPUNGE). Returns their sequence
-    /// numbers in the server's order: each counts after those before it are gone.
+    /// numbers in the server's order: each counts after those before it are gone. Where QRESYNC
+    /// is enabled the server names UIDs instead, which are among the [`events`](Self::events).
     ///
     /// # Errors
     /// As [`Mailbox::expunge`].

@@ -111,6 +111,7 @@ impl Iterator for Fetch {
                     uid_validity,
                     attributes,
                     stream,
+                    ..
                 })) => (seq, uid_validity, attributes, stream),
                 Ok(Next::Part(Part::Refused(refusal))) => {
                     let passed_over = refusal.continued && !inner.rest_to_come;
@@ -220,7 +221,9 @@ impl Shared {
             return Err(passed_over());
         }
         match inner.next() {
-            Ok(Next::Part(Part::Rest { attributes, stream })) => {
+            Ok(Next::Part(Part::Rest {
+                attributes, stream, ..
+            })) => {
                 inner.end_stream();
                 Ok(Fetch::message(
                     shared,

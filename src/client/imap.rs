@@ -15,6 +15,7 @@ use crate::connection::failure::Phase;
 use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::protocol::imap::session::operation::{End, Operation, Request};
 use crate::types::capability::Capabilities;
+use crate::types::invalid::InvalidArgument;
 use crate::types::listing::{ListEntry, Namespaces};
 use crate::types::mailbox_name::MailboxName;
 
@@ -288,12 +289,15 @@ impl ImapClient {
     /// [`ImapClientBuilder::enable`].
     ///
     /// # Errors
-    /// [`ErrorKind::MissingCapability`]; when the connection or the deadline fails.
+    /// [`ErrorKind::MissingCapability`]; [`ErrorKind::InvalidArgument`] for `UTF8=ACCEPT` and
+    /// `IMAP4rev2`, with which mailbox names would be written in UTF-8; when the connection or the
+    /// deadline fails.
     pub fn enable<S: Into<String>>(
         &self,
         extensions: impl IntoIterator<Item = S>,
     ) -> Result<Vec<String>> {
-        let names = extensions.into_iter().map(Into::into).collect();
+        let names: Vec<String> = extensions.into_iter().map(Into::into).collect();
+        check_extensions(&names)?;
         match self.request(Request::Enable(names))? {
             End::Enabled(names) => Ok(names),
             other => Err(call::unexpected(&other)),
@@ -351,6 +355,24 @@ impl fmt::Debug for ImapClient {
             .field("parked", &stats.parked)
             .finish_non_exhaustive()
     }
+}
+
+/// Refuses the extensions that change how mailbox names are written: they are written in
+/// modified UTF-7 here.
+pub(super) fn check_extensions(names: &[String]) -> Result<()> {
+    let changes_names = |name: &String| {
+        ["UTF8=ACCEPT", "UTF8=ONLY", "IMAP4REV2"]
+            .iter()
+            .any(|one| name.eq_ignore_ascii_case(one))
+    };
+    if names.iter().any(changes_names) {
+        return Err(InvalidArgument::new(
+            "extension",
+            "would change how mailbox names are written, which is not supported",
+        )
+        .into());
+    }
+    Ok(())
 }
 
 /// Which wait of a stream timed out.

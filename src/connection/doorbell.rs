@@ -40,6 +40,11 @@ impl<W: Wake> Doorbell<W> {
         }
     }
 
+    /// Wakes the thread now, or keeps it from its next sleep.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
     pub(crate) fn going_to_sleep(&self) {
         self.asleep.store(true, Ordering::SeqCst);
     }

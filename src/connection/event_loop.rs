@@ -78,6 +78,8 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) keep: Option<Keep>,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
+    /// Since when the server has owed an answer that nobody waits for any more.
+    pub(super) given_up: Option<Instant>,
 }
 
 impl<P: Protocol> EventLoop<P> {
@@ -119,6 +121,7 @@ impl<P: Protocol> EventLoop<P> {
             keep: None,
             last_in: now,
             last_out: now,
+            given_up: None,
         }
     }
 
@@ -136,19 +139,21 @@ impl<P: Protocol> EventLoop<P> {
             if let Err(failure) = self.write() {
                 return Err(self.last_words(failure));
             }
-            match self.read() {
-                Ok(true) => continue,
-                Ok(false) => {}
+            let progress = match self.read() {
+                Ok(progress) => progress,
                 // After the goodbye any end will do.
                 Err(_) if self.closing.as_ref().is_some_and(|closing| closing.said) => {
                     return Ok(());
                 }
                 Err(failure) => return Err(failure),
-            }
+            };
+            // At every turn: a server that never stops sending must not put them off.
             let Some(until) = self.deadlines()? else {
                 return Ok(());
             };
-            self.sleep(until)?;
+            if !progress {
+                self.sleep(until)?;
+            }
         }
     }
 
@@ -215,7 +220,7 @@ impl<P: Protocol> EventLoop<P> {
                 closing.said = true;
                 closing.deadline = earlier(
                     closing.deadline,
-                    Some(Instant::now() + self.settings.stall_timeout),
+                    Instant::now().checked_add(self.settings.stall_timeout),
                 );
                 self.protocol.quit();
                 return true;
@@ -434,59 +439,6 @@ impl<P: Protocol> EventLoop<P> {
             Ok(ReadOutcome::EndOfStream) => Err(Failure::EndOfStream),
             Err(error) => Err(Failure::io(error)),
         }
-    }
-
-    /// What is due, and until when to sleep. `None`: the connection is to end.
-    fn deadlines(&mut self) -> Result<Option<Option<Instant>>, Fail<P>> {
-        let now = Instant::now();
-        if !self.ready {
-            if self.closing.is_some() {
-                return Err(Failure::Closed);
-            }
-            if self.open_by.is_some_and(|open_by| now >= open_by) {
-                return Err(Failure::TimedOut(Phase::Login));
-            }
-            return Ok(Some(self.open_by));
-        }
-        if let Some(closing) = &self.closing {
-            return match closing.deadline {
-                Some(deadline) if now >= deadline => Ok(None),
-                deadline => Ok(Some(deadline)),
-            };
-        }
-        let mut until = None;
-        if let Some(parked_at) = self.parked_at {
-            let expires = parked_at + self.settings.idle_timeout;
-            if now < expires {
-                until = earlier(until, Some(expires));
-            } else {
-                self.parked_at = None;
-                if let Some(keep) = self.hooks.expire(self.shared.id) {
-                    self.begin_close(Some(keep), Some(now + self.settings.stall_timeout));
-                    return Ok(Some(Some(now)));
-                }
-            }
-        }
-        if self.protocol.is_quiet() && self.in_flight.is_empty() {
-            if let Some(keep_alive) = self.settings.keep_alive {
-                let due = self.last_out.max(self.last_in) + keep_alive;
-                if now < due {
-                    until = earlier(until, Some(due));
-                } else {
-                    self.protocol.keep_alive();
-                    return Ok(Some(Some(now)));
-                }
-            }
-        } else if !self.in_flight.values().any(|one| one.promise.is_wanted()) {
-            // Nobody waits for what the server owes. If it never answers, the connection is
-            // of no use to those who come later.
-            let due = self.last_out.max(self.last_in) + self.settings.stall_timeout;
-            if now >= due {
-                return Err(Failure::Stalled);
-            }
-            until = earlier(until, Some(due));
-        }
-        Ok(Some(until))
     }
 
     pub(super) fn sleep(&mut self, until: Option<Instant>) -> Result<(), Fail<P>> {

@@ -8,8 +8,6 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Phase {
-    /// Waiting for a permit of the quota.
-    Permit,
     /// Resolving the host name.
     Resolve,
     /// Opening the TCP connection.
@@ -24,14 +22,11 @@ pub enum Phase {
     Command,
     /// A reply has begun and does not go on.
     Stream,
-    /// Ending the connections.
-    Shutdown,
 }
 
 impl std::fmt::Display for Phase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::Permit => "waiting for a permit",
             Self::Resolve => "resolving the host name",
             Self::Connect => "connecting",
             Self::Tls => "the TLS handshake",
@@ -39,7 +34,6 @@ impl std::fmt::Display for Phase {
             Self::Queue => "waiting in the command queue",
             Self::Command => "waiting for the reply",
             Self::Stream => "reading a reply that has begun",
-            Self::Shutdown => "ending the connections",
         })
     }
 }

@@ -335,7 +335,9 @@ impl<P: Protocol> Connection<P> {
             Err(SendError(Request::Operation(order, _))) => {
                 let why = self.0.end.get().cloned();
                 drop(order.count);
-                order.promise.finish(Err(why.unwrap_or(Failure::EndOfStream)));
+                order
+                    .promise
+                    .finish(Err(why.unwrap_or(Failure::EndOfStream)));
             }
             // Its promise tells the caller when it is dropped.
             Err(SendError(_)) => {}

@@ -19,4 +19,5 @@ mod opening;
 pub(crate) mod queue;
 pub(crate) mod settings;
 pub(crate) mod slot;
+mod timers;
 pub(crate) mod transport;

@@ -11,7 +11,6 @@ use mio::net::TcpStream;
 use super::connect;
 use super::event_loop::{EventLoop, Fail};
 use super::failure::{Failure, Phase};
-use super::slot::Resume;
 use super::transport::{Handshake, TlsFailure, Transport};
 use crate::protocol::machine::Protocol;
 
@@ -36,7 +35,9 @@ impl<P: Protocol> EventLoop<P> {
         self.enter(Phase::Resolve);
         let bell = Arc::clone(&self.shared);
         let answer = connect::resolve(&self.settings.host, self.settings.port, move || {
-            bell.resume();
+            // Not the doorbell: the thread may have looked for the answer already and not be
+            // asleep yet.
+            bell.doorbell.wake();
         })
         .map_err(|error| Failure::system("a thread", error))?;
         loop {
@@ -89,6 +90,7 @@ impl<P: Protocol> EventLoop<P> {
         })?;
         self.readable = false;
         self.writable = false;
+        self.read_closed = false;
         self.poll
             .registry()
             .register(

@@ -82,6 +82,11 @@ impl<O, X> CommandQueue<O, X> {
         self.owner = Some(session);
     }
 
+    /// Whether a session owns the connection.
+    pub(crate) fn is_owned(&self) -> bool {
+        self.owner.is_some()
+    }
+
     /// Ends a session, or its wait for the connection.
     pub(crate) fn release(&mut self, session: SessionId) {
         if self.owner == Some(session) {

@@ -16,7 +16,14 @@ impl<P: Protocol> Hooks for PoolHooks<P> {
         let Some(pool) = self.0.upgrade() else {
             return;
         };
-        let drained = pool.draining.lock().remove(&id);
+        let mut draining = pool.draining.lock();
+        // A reset that was asked for before the last user came does not end that user's time:
+        // his own reset is still to come.
+        let done = draining
+            .get(&id)
+            .is_some_and(|warm| !warm.connection.is_busy());
+        let drained = if done { draining.remove(&id) } else { None };
+        drop(draining);
         if let Some(warm) = drained {
             pool.park(warm);
         }

@@ -293,7 +293,10 @@ impl<P: Protocol> Pool<P> {
             seat: Some(Seat { permit, connection }).into(),
             pool: Arc::clone(self),
         });
-        route::push(self.id, Rc::clone(&scope) as Rc<dyn Held>);
+        if !route::push(self.id, Rc::clone(&scope) as Rc<dyn Held>) {
+            scope.give_back();
+            return Err(PoolError::ShutDown);
+        }
         Ok(ScopeGuard::new(scope))
     }
 
@@ -352,7 +355,10 @@ impl<P: Protocol> Pool<P> {
             scope: scope.map(ScopeGuard::new).into(),
             released: false.into(),
         });
-        route::push(self.id, Rc::clone(&seat) as Rc<dyn Held>);
+        if !route::push(self.id, Rc::clone(&seat) as Rc<dyn Held>) {
+            seat.give_back();
+            return Err(PoolError::ShutDown);
+        }
         Ok(ExclusiveGuard::new(seat))
     }
 

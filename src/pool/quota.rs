@@ -147,6 +147,9 @@ impl<W> Quota<W> {
                 if let Some(grant) = state.granted.remove(&ticket) {
                     return Ok(grant);
                 }
+                if state.closed {
+                    return Err(Refused::Closed);
+                }
             }
         }
     }

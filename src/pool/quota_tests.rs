@@ -83,6 +83,17 @@ mod plain {
     }
 
     #[test]
+    fn closing_while_a_wait_is_explained_is_noticed() {
+        let quota: Arc<Quota<()>> = Quota::new(1);
+        let first = quota.try_acquire().unwrap();
+        let now = crate::connection::clock::now();
+        let close = || drop(quota.close());
+        let refused = quota.acquire(None, Some((now, &close))).unwrap_err();
+        assert_eq!(refused, Refused::Closed);
+        drop(first);
+    }
+
+    #[test]
     fn closing_wakes_everybody_up() {
         let quota: Arc<Quota<()>> = Quota::new(1);
         let first = quota.try_acquire().unwrap();

@@ -40,20 +40,24 @@ thread_local! {
     static STACK: RefCell<Stack> = RefCell::default();
 }
 
-/// Puts something on this thread's stack, with one guard.
-pub(crate) fn push(pool: PoolId, held: Rc<dyn Held>) {
-    STACK.with_borrow_mut(|stack| {
-        stack.0.push(Entry {
-            pool,
-            held,
-            guards: 1,
-        });
-    });
+/// Puts something on this thread's stack, with one guard. `false`: the thread is ending and its
+/// stack is gone.
+pub(crate) fn push(pool: PoolId, held: Rc<dyn Held>) -> bool {
+    STACK
+        .try_with(|stack| {
+            stack.borrow_mut().0.push(Entry {
+                pool,
+                held,
+                guards: 1,
+            });
+        })
+        .is_ok()
 }
 
 /// The topmost thing of type `T` that this thread holds of `pool`, shared by one guard more.
 pub(crate) fn share<T: Held>(pool: PoolId) -> Option<Rc<T>> {
-    STACK.with_borrow_mut(|stack| {
+    let shared = STACK.try_with(|stack| {
+        let mut stack = stack.borrow_mut();
         let entries = stack.0.iter_mut().rev();
         entries
             .filter(|entry| entry.pool == pool)
@@ -62,7 +66,8 @@ pub(crate) fn share<T: Held>(pool: PoolId) -> Option<Rc<T>> {
                 entry.guards += 1;
                 Some(held)
             })
-    })
+    });
+    shared.ok().flatten()
 }
 
 /// What is topmost on this thread's stack of `pool`.

@@ -20,6 +20,13 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        let rest = self.rest.iter();
+        let rest: usize = rest.map(|(literal, text)| literal.len() + text.len()).sum();
+        self.head.len() + rest
+    }
+
     /// A response without literals.
     pub(crate) fn line(text: impl Into<Bytes>) -> Self {
         Self {

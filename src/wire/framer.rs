@@ -4,7 +4,7 @@
 //! bytes arrive, knows texts and literals only, and bounds both; what a response means is
 //! left to the parser.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
 use super::frame::Frame;
@@ -12,6 +12,10 @@ use super::receive::ReceiveBuffer;
 
 /// Literals one response may have.
 const MAX_LITERALS: usize = 100_000;
+/// Literals up to this size are taken in one piece, which may take a move of what has come of
+/// them. Larger ones are put together when all of their bytes have come: one copy, and nothing is
+/// allocated because of what was announced.
+const IN_ONE_PIECE: usize = 32 * 1024;
 /// How much of a refused response is kept to tell what it was.
 const EXCERPT: usize = 256;
 
@@ -63,8 +67,10 @@ pub(crate) enum FrameError {
 enum State {
     /// Text up to the next CRLF.
     Text,
-    /// A literal that is kept in memory.
+    /// A small literal that is kept in memory.
     Literal(usize),
+    /// A larger one, with the pieces of it that have come; this many bytes are to come.
+    Pieces(Vec<Bytes>, usize),
     /// A literal that is handed on as it comes; this many bytes are to come.
     Streaming(u64),
     /// A literal of a refused response.
@@ -118,37 +124,61 @@ impl Framer {
         buffer: &mut ReceiveBuffer,
     ) -> Result<Option<Framed>, FrameError> {
         loop {
-            match self.state {
+            match &mut self.state {
                 State::Text => match self.text(buffer)? {
                     Step::More => return Ok(None),
                     Step::Go => {}
                     Step::Found(framed) => return Ok(Some(framed)),
                 },
                 State::Literal(size) => {
+                    let size = *size;
                     if buffer.len() < size {
-                        buffer.expect(size);
-                        return Ok(None);
+                        if size <= IN_ONE_PIECE {
+                            buffer.expect(size);
+                            return Ok(None);
+                        }
+                        self.state = State::Pieces(Vec::new(), size);
+                        continue;
                     }
                     self.literals.push(buffer.take(size));
                     self.state = State::Text;
+                }
+                State::Pieces(pieces, 0) => {
+                    let size = pieces.iter().map(Bytes::len).sum();
+                    let mut literal = BytesMut::with_capacity(size);
+                    for piece in pieces.iter() {
+                        literal.extend_from_slice(piece);
+                    }
+                    self.literals.push(literal.freeze());
+                    self.state = State::Text;
+                }
+                State::Pieces(pieces, remaining) => {
+                    // Few pieces: what is left of a chunk, and whole chunks.
+                    let is_some = buffer.is_full() && !buffer.is_empty();
+                    if buffer.len() < *remaining && !is_some {
+                        return Ok(None);
+                    }
+                    let piece = buffer.take(*remaining);
+                    *remaining -= piece.len();
+                    pieces.push(piece);
                 }
                 State::Streaming(0) => {
                     self.state = State::Text;
                     self.continued = true;
                 }
                 State::Streaming(remaining) => {
-                    let Some(chunk) = take_up_to(buffer, remaining) else {
+                    let Some(chunk) = take_up_to(buffer, *remaining) else {
                         return Ok(None);
                     };
-                    self.state = State::Streaming(remaining - chunk.len() as u64);
+                    *remaining -= chunk.len() as u64;
                     return Ok(Some(Framed::Chunk(chunk)));
                 }
                 State::Skipping(0) => self.state = State::Text,
                 State::Skipping(remaining) => {
-                    let Some(chunk) = take_up_to(buffer, remaining) else {
+                    let Some(chunk) = take_up_to(buffer, *remaining) else {
                         return Ok(None);
                     };
-                    self.state = State::Skipping(remaining - chunk.len() as u64);
+                    *remaining -= chunk.len() as u64;
                 }
             }
         }

@@ -184,6 +184,35 @@ fn a_literal_size_beyond_all_bounds_is_an_error() {
 }
 
 #[test]
+fn a_literal_of_many_chunks_is_put_together_without_trusting_its_size() {
+    let limits = FrameLimits {
+        response: 1 << 20,
+        literal: 1 << 20,
+        stream_threshold: 1 << 20,
+    };
+    let body: Vec<u8> = (0..300_000u32).map(|number| (number % 251) as u8).collect();
+    let mut input = b"* 1 FETCH (UID 1 BODY[] {300000}\r\n".to_vec();
+    input.extend_from_slice(&body);
+    input.extend_from_slice(b")\r\n* 2 EXISTS\r\n");
+    for step in [1_000, 4_096, 65_536, 300_000, input.len()] {
+        let mut framer = Framer::new(limits);
+        let mut buffer = ReceiveBuffer::new();
+        let mut frames = Vec::new();
+        for piece in input.chunks(step) {
+            buffer.push(piece);
+            while let Some(framed) = framer.next(&mut buffer).unwrap() {
+                match framed {
+                    Framed::Frame(frame) => frames.push(frame),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(frames.len(), 2);
+        assert!(frames[0].rest[0].0 == body, "in pieces of {step}");
+    }
+}
+
+#[test]
 fn announced_sizes() {
     assert_eq!(announced(b"x {5}"), Ok(Some(5)));
     assert_eq!(announced(b"x ~{5+}"), Ok(Some(5)));

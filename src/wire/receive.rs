@@ -40,6 +40,11 @@ impl ReceiveBuffer {
         self.filled == 0
     }
 
+    /// Whether the chunk has no room for a further read.
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory.len().saturating_sub(self.filled) < MIN_READ
+    }
+
     /// Announces that the first `total` bytes will be taken together. The caller bounds it:
     /// it is allocated when the present chunk has no room for it.
     pub(crate) fn expect(&mut self, total: usize) {

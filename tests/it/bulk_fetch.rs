@@ -290,8 +290,8 @@ fn a_server_that_allows_fewer_connections_is_named_as_the_reason() {
     let job = Job::new(&server).with(&["--connections", "4"]);
     std::thread::scope(|threads| {
         let run = threads.spawn(|| job.run());
-        // The main connection must not have fetched everything before the others have failed.
-        let refused = |counters: &Counters| counters.refused == 3 && counters.open == 1;
+        // The main connection must not have fetched everything before another one has failed.
+        let refused = |counters: &Counters| counters.refused > 0 && counters.open == 1;
         assert!(server.wait_until(PATIENCE, refused));
         server.faults().release("UID FETCH");
         run.join().unwrap().failed(&["try fewer --connections"]);
@@ -422,7 +422,7 @@ fn a_full_disk_leaves_only_whole_messages() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_large_message_is_not_held_in_memory_and_an_interrupt_leaves_no_half_of_it() {
-    const SIZE: u64 = 96 << 20;
+    const SIZE: u64 = 64 << 20;
     let server = server_with(0);
     server
         .store()

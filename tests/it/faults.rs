@@ -211,6 +211,28 @@ fn a_call_that_races_with_the_end_of_its_connection_is_told_why() {
     assert_eq!(server.counters().peak_open, 1);
 }
 
+/// An exclusive session is over with its connection: its further calls say how it ended, and
+/// the thread goes on without it.
+#[test]
+fn a_session_whose_connection_broke_says_so() {
+    let server = server_with(1);
+    let client = single(&server);
+    for end in [End::Fin, End::Rst, End::Bye] {
+        let session = client.exclusive().unwrap();
+        let inbox = session.mailbox("INBOX");
+        inbox.select().unwrap();
+        end.happen(&server);
+        eventually("the client has noticed", || client.stats().open == 0);
+        for _ in 0..2 {
+            end.explains(&broken(inbox.events(), Certainty::NotSent));
+            end.explains(&broken(client.noop(), Certainty::NotSent));
+        }
+        drop(session);
+        client.noop().unwrap();
+    }
+    assert_eq!(server.counters().accepted, 4);
+}
+
 /// The bytes end inside a literal, in memory or streamed: it is an error, never a message.
 #[test]
 fn the_end_inside_a_literal_is_never_a_success() {

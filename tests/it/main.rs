@@ -7,11 +7,14 @@
 //! | `layers.rs` | imports go downwards only |
 //! | `basics.rs` | each operation once, against the embedded server |
 //! | `scopes.rs` | connection scopes and thread routes |
+//! | `giving_back.rs` | when a scope's connection is given back |
 //! | `quota.rs` | the quota: who waits, in which order, and what the errors explain |
-//! | `parking.rs` | connections that were given back: handed on, drained, closed |
+//! | `parking.rs` | connections that were given back: handed on, closed |
+//! | `draining.rs` | connections that were given back with replies to come |
 //! | `sharing.rs` | many threads on one connection: atomicity, order, unfinished streams |
 //! | `pipelining.rs` | which commands go out beside others, and which wait |
-//! | `exclusive.rs` | exclusive sessions and sequence numbers |
+//! | `exclusive.rs` | exclusive sessions |
+//! | `sequence_numbers.rs` | messages addressed by sequence number |
 //! | `shutdown.rs` | the end of a client, by `shutdown` or with its last handle |
 //! | `send_bounds.rs` | which types may go to another thread |
 //! | `system.rs` | threads and descriptors that are not to be had |
@@ -42,11 +45,13 @@
 
 mod basics;
 mod bulk_fetch;
-mod dovecot;
 mod deadlines;
 mod deadlines_opening;
+mod dovecot;
+mod draining;
 mod exclusive;
 mod faults;
+mod giving_back;
 mod hazards;
 mod hazards_nesting;
 mod layers;
@@ -58,6 +63,7 @@ mod quota;
 mod scopes;
 mod scripted;
 mod send_bounds;
+mod sequence_numbers;
 mod servers;
 mod sharing;
 mod shutdown;

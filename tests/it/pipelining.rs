@@ -3,11 +3,11 @@
 //! No clock is needed to see it: the server holds the first command, so that its answer cannot
 //! come, and the figures of the client say whether the second one has been written.
 
-use mailpool::{Append, Flag, ImapClient, Items, Query, Result, StatusItems, Store};
+use mailpool::{Append, Flag, ImapClient, Items, Query, Result, SeqSet, StatusItems, Store};
 use mailpool_test_server::{Server, Stage};
 
 use crate::support::{USER, client, message};
-use crate::threads::{LONG, bounded, settle, uid, uids, until, until_pending, until_received};
+use crate::threads::{LONG, bounded, seq, settle, uid, uids, until, until_pending, until_received};
 
 type Act = fn(&ImapClient) -> Result<()>;
 
@@ -285,6 +285,46 @@ fn moves_and_expunges_do_not_overlap() {
         });
         waits(expunge, |client| client.noop());
         waits(FETCH, |client| client.mailbox("INBOX").expunge().map(drop));
+    });
+}
+
+#[test]
+fn nothing_goes_out_beside_a_command_with_sequence_numbers() {
+    bounded(|| {
+        let server = server();
+        let client = client(&server);
+        let session = client.exclusive().unwrap();
+        let inbox = session.mailbox("INBOX");
+        inbox.search(Query::all()).unwrap();
+        let numbers = SeqSet::from_range(seq(1)..=seq(3));
+        for verb in ["FETCH", "UID FETCH"] {
+            server.faults().hold(verb);
+            let by_number = || {
+                inbox
+                    .fetch_sequence(numbers.clone(), Items::fast())
+                    .unwrap()
+            };
+            let by_uid = || inbox.fetch(uids(1, 3), Items::fast()).unwrap();
+            let before = server.counters().commands(verb);
+            let first = if verb == "FETCH" {
+                by_number()
+            } else {
+                by_uid()
+            };
+            until_received(&server, verb, before + 1);
+            settle(&server, &client, 1);
+            let sent = client.stats().bytes_sent;
+            let second = if verb == "FETCH" {
+                by_uid()
+            } else {
+                by_number()
+            };
+            settle(&server, &client, 1);
+            assert_eq!(client.stats().bytes_sent, sent, "beside {verb}");
+            server.faults().release(verb);
+            assert_eq!(first.map(Result::unwrap).count(), 3);
+            assert_eq!(second.map(Result::unwrap).count(), 3);
+        }
     });
 }
 

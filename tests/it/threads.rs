@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{Builder, Scope, ScopedJoinHandle, park_timeout};
 use std::time::{Duration, Instant};
 
-use mailpool::{Holder, ImapClient, Role, SeqNum, Uid, UidSet};
+use mailpool::{ConnectionScope, Holder, ImapClient, Role, SeqNum, Uid, UidSet};
 use mailpool_test_server::Server;
 
 use crate::support::USER;
@@ -43,6 +43,18 @@ pub(crate) fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
         Ok(result) => result,
         Err(panic) => resume_unwind(panic),
     }
+}
+
+/// Does something on a thread of its own with a connection of its own.
+pub(crate) fn in_scope<T: Send + 'static>(
+    client: &ImapClient,
+    work: impl FnOnce(&ImapClient, ConnectionScope) -> T + Send + 'static,
+) -> T {
+    let client = client.clone();
+    elsewhere(move || {
+        let connection = client.create_connection().unwrap();
+        work(&client, connection)
+    })
 }
 
 /// Starts a thread with a name.

@@ -287,33 +287,39 @@ fn bytes_before_the_handshake_are_not_taken_for_tls() {
 /// that have not been sent.
 #[test]
 fn what_was_said_before_tls_is_forgotten() {
-    let script = Script::new()
-        .send(
-            "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED AUTH=PLAIN SASL-IR LITERAL+] hi\r\n",
-        )
-        .expect("{tag} STARTTLS")
-        .send(
-            "* CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE AUTH=PLAIN\r\n* 3 EXISTS\r\n\
-             * FLAGS (\\Seen)\r\n* OK [ALERT] trust me\r\n* 1 FETCH (FLAGS ())\r\n\
-             * OK [CAPABILITY IMAP4rev1 NAMESPACE] x\r\n{tag} OK go\r\n",
-        )
-        .starttls()
-        .expect("{tag} CAPABILITY")
-        .send("* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n")
-        .expect("{tag} LOGIN alice secret")
-        .send("{tag} OK [CAPABILITY IMAP4rev1] in\r\n")
-        .expect("{tag} LOGOUT")
-        .send("* BYE bye\r\n{tag} OK out\r\n")
-        .expect_end();
-    let server = ScriptServer::start([script]).unwrap();
-    let client = trusting(&server, Security::StartTls).connect().unwrap();
-    let error = client.namespace().unwrap_err();
-    assert!(
-        matches!(error.kind(), ErrorKind::MissingCapability { .. }),
-        "{error:?}"
-    );
-    drop(client);
-    server.finish(LONG).unwrap();
+    // Said anew, or not at all.
+    for answer in [
+        "* CAPABILITY IMAP4rev1\r\n{tag} OK done\r\n",
+        "{tag} OK done\r\n",
+    ] {
+        let script = Script::new()
+            .send(
+                "* OK [CAPABILITY IMAP4rev1 STARTTLS LOGINDISABLED AUTH=PLAIN SASL-IR LITERAL+] hi\r\n",
+            )
+            .expect("{tag} STARTTLS")
+            .send(
+                "* CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE AUTH=PLAIN\r\n* 3 EXISTS\r\n\
+                 * FLAGS (\\Seen)\r\n* OK [ALERT] trust me\r\n* 1 FETCH (FLAGS ())\r\n\
+                 * OK [CAPABILITY IMAP4rev1 NAMESPACE] x\r\n{tag} OK go\r\n",
+            )
+            .starttls()
+            .expect("{tag} CAPABILITY")
+                .send(answer)
+            .expect("{tag} LOGIN alice secret")
+            .send("{tag} OK [CAPABILITY IMAP4rev1] in\r\n")
+            .expect("{tag} LOGOUT")
+            .send("* BYE bye\r\n{tag} OK out\r\n")
+            .expect_end();
+        let server = ScriptServer::start([script]).unwrap();
+        let client = trusting(&server, Security::StartTls).connect().unwrap();
+        let error = client.namespace().unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::MissingCapability { .. }),
+            "{error:?}"
+        );
+        drop(client);
+        server.finish(LONG).unwrap();
+    }
 }
 
 /// Not even that it has no capabilities is believed before TLS.

@@ -188,7 +188,7 @@ fn giving_up_in_the_middle_of_a_write_leaves_the_connection_in_order() {
             .unwrap();
         let text = large();
         server.faults().stop_reading_after(Some(100_000));
-        let hasty = client.with_timeout(Duration::from_millis(200));
+        let hasty = client.with_timeout(Duration::from_millis(1_500));
         let error = hasty
             .mailbox("INBOX")
             .append(Append::new(text.clone()))

@@ -34,7 +34,7 @@ impl Job {
             directory: tempfile::tempdir().unwrap(),
             url: format!("imap://127.0.0.1:{}", server.port()),
             password: USER.1,
-            extra: vec!["--plaintext".to_owned()],
+            extra: vec!["--plaintext".to_owned(), "--no-sync".to_owned()],
         }
     }
 

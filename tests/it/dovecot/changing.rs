@@ -41,10 +41,16 @@ fn flags_are_added_removed_and_replaced() {
     let expected = Flags::from([Flag::Seen, keyword("$Junk")]);
     assert_eq!(
         updated,
-        BTreeMap::from([(Some(uid(1)), expected.clone()), (Some(uid(3)), expected.clone())])
+        BTreeMap::from([
+            (Some(uid(1)), expected.clone()),
+            (Some(uid(3)), expected.clone())
+        ])
     );
     assert!(outcome.modified.is_empty());
-    assert_eq!((of(1), of(2), of(3)), (expected.clone(), Flags::new(), expected));
+    assert_eq!(
+        (of(1), of(2), of(3)),
+        (expected.clone(), Flags::new(), expected)
+    );
 
     inbox.store(&some, Store::remove(Flag::Seen)).unwrap();
     assert_eq!(of(1), keyword("$Junk").into());
@@ -64,13 +70,20 @@ fn a_silent_store_says_nothing_and_does_it_all_the_same() {
     let (_user, client) = client_of_new_user(dovecot, "store-silent");
     let inbox = client.mailbox("INBOX");
     append_letters(&inbox, 0..3);
-    for store in [Store::add(Flag::Seen), Store::replace(Flag::Draft), Store::remove(Flag::Draft)] {
+    for store in [
+        Store::add(Flag::Seen),
+        Store::replace(Flag::Draft),
+        Store::remove(Flag::Draft),
+    ] {
         let outcome = inbox.store(UidSet::all(), store.silent()).unwrap();
         // With CONDSTORE the server tells the new mod-sequences, without flags.
         assert!(outcome.updated.is_empty(), "{:?}", outcome.updated);
     }
     assert!(flags(&inbox).values().all(Flags::is_empty));
-    assert_eq!(inbox.store(UidSet::new(), Store::add(Flag::Seen)).unwrap(), Default::default());
+    assert_eq!(
+        inbox.store(UidSet::new(), Store::add(Flag::Seen)).unwrap(),
+        Default::default()
+    );
     assert!(flags(&inbox).values().all(Flags::is_empty));
 }
 
@@ -83,7 +96,9 @@ fn a_conditional_store_leaves_alone_what_has_changed() {
     let inbox = client.mailbox("INBOX");
     append_letters(&inbox, 0..4);
     let mod_seqs = |mailbox: &Mailbox| -> BTreeMap<Uid, ModSeq> {
-        let fetch = mailbox.fetch(UidSet::all(), Items::new().mod_seq()).unwrap();
+        let fetch = mailbox
+            .fetch(UidSet::all(), Items::new().mod_seq())
+            .unwrap();
         fetch
             .map(|message| message.unwrap())
             .map(|message| (message.uid(), message.mod_seq().unwrap()))
@@ -97,7 +112,10 @@ fn a_conditional_store_leaves_alone_what_has_changed() {
         .store(uid(2)..=uid(3), Store::add(Flag::Answered))
         .unwrap();
     let outcome = inbox
-        .store(UidSet::all(), Store::add(Flag::Flagged).unchanged_since(seen))
+        .store(
+            UidSet::all(),
+            Store::add(Flag::Flagged).unchanged_since(seen),
+        )
         .unwrap();
     assert_eq!(outcome.modified.to_string(), "2:3");
     let now = flags(&inbox);
@@ -209,11 +227,17 @@ fn with_qresync_the_number_of_expunged_messages_is_right_too() {
     };
     let user = dovecot.new_user("expunge-vanished");
     // Now the server says VANISHED where it said EXPUNGE (RFC 7162 §3.2.10).
-    let client = builder(dovecot, &user).enable(["QRESYNC"]).connect().unwrap();
+    let client = builder(dovecot, &user)
+        .enable(["QRESYNC"])
+        .connect()
+        .unwrap();
     let inbox = client.mailbox("INBOX");
     append_letters(&inbox, 0..8);
     inbox
-        .store("2:4,6".parse::<UidSet>().unwrap(), Store::add(Flag::Deleted))
+        .store(
+            "2:4,6".parse::<UidSet>().unwrap(),
+            Store::add(Flag::Deleted),
+        )
         .unwrap();
     assert_eq!(inbox.expunge().unwrap(), 4);
     assert_eq!(all_uids(&inbox), [1, 5, 7, 8].map(uid));

@@ -9,9 +9,7 @@ use mailpool::{
 };
 use mailpool_test_dovecot::Dovecot;
 
-use super::{
-    append_letters, appended, client_of_new_user, letter, plain_builder, uid,
-};
+use super::{append_letters, appended, client_of_new_user, letter, plain_builder, uid};
 
 const HEADER: &str = "From: \"Alice \\\"A\\\" Example\" <alice@example.org>\r\n\
                       To: Bob <bob@example.com>, Team: carol@example.net, dave@example.net;\r\n\
@@ -70,7 +68,10 @@ fn every_item_comes_with_its_value_and_no_other() {
     let validity = inbox.select().unwrap().uid_validity;
 
     let bare = one(&inbox, uid, Items::new());
-    assert_eq!((bare.uid(), bare.uid_validity(), bare.seq().get()), (uid, validity, 1));
+    assert_eq!(
+        (bare.uid(), bare.uid_validity(), bare.seq().get()),
+        (uid, validity, 1)
+    );
     assert!(bare.flags().is_none() && bare.size().is_none() && bare.sections().is_empty());
 
     let items = Items::full().envelope().body_structure().mod_seq();
@@ -82,16 +83,35 @@ fn every_item_comes_with_its_value_and_no_other() {
     assert_eq!(all.other_attributes().count(), 0);
 
     let envelope = all.envelope().unwrap().unwrap();
-    assert_eq!(envelope.subject.as_ref().unwrap(), &"=?utf-8?q?Gr=C3=BC=C3=9Fe?= and more");
-    assert_eq!(envelope.date.as_ref().unwrap(), &"Mon, 3 Jun 2024 10:20:30 +0200");
-    assert_eq!(envelope.message_id.as_ref().unwrap(), &"<parts@example.org>");
-    assert_eq!(envelope.in_reply_to.as_ref().unwrap(), &"<earlier@example.org>");
+    assert_eq!(
+        envelope.subject.as_ref().unwrap(),
+        &"=?utf-8?q?Gr=C3=BC=C3=9Fe?= and more"
+    );
+    assert_eq!(
+        envelope.date.as_ref().unwrap(),
+        &"Mon, 3 Jun 2024 10:20:30 +0200"
+    );
+    assert_eq!(
+        envelope.message_id.as_ref().unwrap(),
+        &"<parts@example.org>"
+    );
+    assert_eq!(
+        envelope.in_reply_to.as_ref().unwrap(),
+        &"<earlier@example.org>"
+    );
     let from = envelope.from.addresses().next().unwrap();
     assert_eq!(from.name.as_ref().unwrap(), &"Alice \"A\" Example");
     assert_eq!(from.to_address_lossy(), "alice@example.org");
     assert_eq!(envelope.sender, envelope.from);
-    let to: Vec<String> = envelope.to.addresses().map(|one| one.to_address_lossy()).collect();
-    assert_eq!(to, ["bob@example.com", "carol@example.net", "dave@example.net"]);
+    let to: Vec<String> = envelope
+        .to
+        .addresses()
+        .map(|one| one.to_address_lossy())
+        .collect();
+    assert_eq!(
+        to,
+        ["bob@example.com", "carol@example.net", "dave@example.net"]
+    );
     assert_eq!(envelope.to.entries().len(), 2);
     assert!(envelope.bcc.is_empty() && !envelope.cc.is_empty());
 }
@@ -115,12 +135,18 @@ fn the_structure_says_what_the_parts_are() {
         let fields = parts[0].structure.fields().unwrap();
         assert_eq!(fields.encoding, TransferEncoding::EightBit);
         assert_eq!(fields.size, TEXT.len() as u64);
-        let BodyContent::Message { envelope, lines, .. } = &parts[1].structure.content else {
+        let BodyContent::Message {
+            envelope, lines, ..
+        } = &parts[1].structure.content
+        else {
             panic!("part 2 is a message");
         };
         assert_eq!(envelope.subject.as_ref().unwrap(), &"inner");
         assert_eq!(*lines, 4);
-        assert_eq!(parts[3].structure.fields().unwrap().encoding, TransferEncoding::Base64);
+        assert_eq!(
+            parts[3].structure.fields().unwrap().encoding,
+            TransferEncoding::Base64
+        );
         assert_eq!(parts[3].structure.file_name().unwrap(), &"a b.pdf");
         assert_eq!(structure.parameter("boundary").is_some(), extended);
         assert_eq!(parts[3].structure.disposition.is_some(), extended);
@@ -149,7 +175,13 @@ fn every_section_has_its_bytes() {
         (fields(&["x-absent"]), b"\r\n".to_vec()),
         (
             Section::header_fields_not([
-                "From", "To", "Date", "Subject", "In-Reply-To", "MIME-Version", "Content-Type",
+                "From",
+                "To",
+                "Date",
+                "Subject",
+                "In-Reply-To",
+                "MIME-Version",
+                "Content-Type",
             ])
             .unwrap(),
             b"Cc: root\r\nMessage-ID: <parts@example.org>\r\n\r\n".to_vec(),
@@ -169,7 +201,11 @@ fn every_section_has_its_bytes() {
     ];
     for (name, expected) in &cases {
         let bytes = section(&inbox, uid, name);
-        assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string(), "{name}");
+        assert_eq!(
+            bytes.escape_ascii().to_string(),
+            expected.escape_ascii().to_string(),
+            "{name}"
+        );
     }
     // All of them in one command.
     let mut items = Items::new();
@@ -179,7 +215,11 @@ fn every_section_has_its_bytes() {
     let message = one(&inbox, uid, items);
     assert_eq!(message.sections().len(), cases.len());
     for (name, expected) in &cases {
-        assert_eq!(message.section(name).unwrap().bytes().unwrap(), expected, "{name}");
+        assert_eq!(
+            message.section(name).unwrap().bytes().unwrap(),
+            expected,
+            "{name}"
+        );
     }
     // A part that the message does not have is empty (RFC 9051 §6.4.5.1 leaves it open).
     let absent = one(&inbox, uid, Items::new().peek(Section::part(path("9.9"))));
@@ -197,14 +237,25 @@ fn ranges_of_a_section_begin_where_they_say() {
     let whole = message_with_parts();
     let len = |number| NonZeroU32::new(number).unwrap();
     let end = whole.len() as u64;
-    for (offset, count) in [(0, 1), (0, 10_000), (5, 20), (end - 3, 100), (end, 5), (end + 99, 5)] {
+    for (offset, count) in [
+        (0, 1),
+        (0, 10_000),
+        (5, 20),
+        (end - 3, 100),
+        (end, 5),
+        (end + 99, 5),
+    ] {
         let items = Items::new().peek_partial(Section::full(), Partial::new(offset, len(count)));
         let message = one(&inbox, uid, items);
         let body = message.section(&Section::full()).unwrap();
         assert_eq!(body.partial_origin(), Some(offset));
         let from = whole.len().min(offset as usize);
         let to = whole.len().min(from + count as usize);
-        assert_eq!(body.bytes().unwrap()[..], whole[from..to], "{offset}.{count}");
+        assert_eq!(
+            body.bytes().unwrap()[..],
+            whole[from..to],
+            "{offset}.{count}"
+        );
     }
     // Put together from pieces, fetched in one command.
     let mut items = Items::new();
@@ -238,8 +289,15 @@ fn only_fetching_without_peek_marks_a_message_as_seen() {
     assert_eq!(*message.body().unwrap().bytes().unwrap(), letter(0));
     assert!(seen(uids[0]));
     let range = Partial::new(0, NonZeroU32::MIN);
-    let message = one(&inbox, uids[1], Items::new().section_partial(Section::text(), range));
-    assert_eq!(message.section(&Section::text()).unwrap().bytes().unwrap()[..], *b"T");
+    let message = one(
+        &inbox,
+        uids[1],
+        Items::new().section_partial(Section::text(), range),
+    );
+    assert_eq!(
+        message.section(&Section::text()).unwrap().bytes().unwrap()[..],
+        *b"T"
+    );
     assert!(seen(uids[1]) && !seen(uids[2]));
 }
 
@@ -258,9 +316,15 @@ fn messages_come_once_each_and_absent_uids_are_passed_over() {
         .map(|message| message.unwrap().uid())
         .collect();
     assert_eq!(fetched, (1..=50).step_by(2).map(uid).collect::<Vec<_>>());
-    assert_eq!(inbox.fetch(UidSet::new(), Items::fast()).unwrap().count(), 0);
+    assert_eq!(
+        inbox.fetch(UidSet::new(), Items::fast()).unwrap().count(),
+        0
+    );
     assert_eq!(inbox.fetch(uid(1_000), Items::fast()).unwrap().count(), 0);
-    assert_eq!(inbox.fetch(UidSet::all(), Items::fast()).unwrap().count(), 50);
+    assert_eq!(
+        inbox.fetch(UidSet::all(), Items::fast()).unwrap().count(),
+        50
+    );
     // 500:* is answered with the last message, as RFC 9051 §6.4.9 has it.
     let beyond = uid(500)..=Uid::MAX;
     let last: Vec<Uid> = inbox

@@ -31,9 +31,15 @@ pub(super) fn fields(message: &[u8], name: &str) -> Vec<Vec<u8>> {
     values
 }
 
-/// What is in a field, without the white space around it.
-pub(super) fn trimmed(value: &[u8]) -> &[u8] {
-    value.trim_ascii()
+/// A field as Dovecot puts it into an envelope: without the white space around it, and with one
+/// space for every run of white space within; so that it can be printed.
+pub(super) fn as_in_envelope(value: &[u8]) -> String {
+    let words: Vec<String> = value
+        .split(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))
+        .filter(|word| !word.is_empty())
+        .map(|word| word.escape_ascii().to_string())
+        .collect();
+    words.join(" ")
 }
 
 /// The name, the local part and the domain of a field that is nothing but

@@ -6,7 +6,7 @@ use mailpool::{
 };
 use mailpool_test_dovecot::Dovecot;
 
-use super::{all_uids, append_letters, assert_rejected, bodies, client_of_new_user, letter, uid};
+use super::{append_letters, assert_rejected, bodies, client_of_new_user, letter, uid};
 
 fn listed(client: &ImapClient, reference: &str, pattern: &str) -> Vec<String> {
     names(client.list(reference, pattern).unwrap())
@@ -40,7 +40,10 @@ fn patterns_choose_what_is_listed() {
         "Sent",
     ];
     assert_eq!(listed(&client, "", "*"), all);
-    assert_eq!(listed(&client, "", "%"), ["Entwürfe", "INBOX", "Lists", "Sent"]);
+    assert_eq!(
+        listed(&client, "", "%"),
+        ["Entwürfe", "INBOX", "Lists", "Sent"]
+    );
     assert_eq!(listed(&client, "", "Lists/%"), ["Lists/Rust"]);
     assert_eq!(
         listed(&client, "Lists/", "*"),
@@ -100,14 +103,13 @@ fn mailboxes_are_made_renamed_and_deleted_with_their_messages() {
     assert_eq!(*new.name().unwrap(), "New/Entwürfe");
     assert_eq!(bodies(&new), [letter(0), letter(1), letter(2)]);
     let error = old.search(Query::all()).unwrap_err();
-    assert_rejected(&error, "UID SEARCH", Some(&ResponseCode::NonExistent));
-    // INBOX is renamed by moving its messages (RFC 9051 §6.3.6).
+    assert_rejected(&error, "SELECT", None);
+    // RENAME of INBOX should move its messages (RFC 9051 §6.3.6); with Maildir, Dovecot does not.
     append_letters(&client.mailbox("INBOX"), 5..7);
-    let moved = client.mailbox("inbox").rename("Former").unwrap();
-    assert_eq!(bodies(&moved), [letter(5), letter(6)]);
-    assert_eq!(all_uids(&client.mailbox("INBOX")), []);
+    let error = client.mailbox("inbox").rename("Former").unwrap_err();
+    assert_rejected(&error, "RENAME", Some(&ResponseCode::Cannot));
+    assert_eq!(bodies(&client.mailbox("INBOX")), [letter(5), letter(6)]);
     new.delete().unwrap();
-    moved.delete().unwrap();
     assert_eq!(listed(&client, "", "*"), ["INBOX"]);
 }
 
@@ -118,20 +120,16 @@ fn what_the_server_refuses_is_a_typed_error_and_the_session_goes_on() {
     };
     let (_user, client) = client_of_new_user(dovecot, "refused");
     let missing = client.mailbox("Missing");
+    // Dovecot gives a code for some of them, and for others none.
+    let error = missing.select().unwrap_err();
+    assert_rejected(&error, "SELECT", None);
+    let error = missing.read_only().select().unwrap_err();
+    assert_rejected(&error, "EXAMINE", None);
+    let error = missing.status(StatusItems::default()).unwrap_err();
+    assert_rejected(&error, "STATUS", None);
     let non_existent = Some(&ResponseCode::NonExistent);
-    assert_rejected(&missing.select().unwrap_err(), "SELECT", non_existent);
-    assert_rejected(
-        &missing.read_only().select().unwrap_err(),
-        "SELECT",
-        non_existent,
-    );
     assert_rejected(&missing.delete().unwrap_err(), "DELETE", non_existent);
     assert_rejected(&missing.rename("X").unwrap_err(), "RENAME", non_existent);
-    assert_rejected(
-        &missing.status(StatusItems::default()).unwrap_err(),
-        "STATUS",
-        non_existent,
-    );
     let error = missing.append(Append::new(letter(1))).unwrap_err();
     assert_rejected(&error, "APPEND", Some(&ResponseCode::TryCreate));
     let inbox = client.mailbox("INBOX");
@@ -198,10 +196,10 @@ fn nothing_is_changed_through_a_read_only_handle() {
         .next()
         .unwrap();
     assert!(!message.unwrap().flags().unwrap().contains(&Flag::Seen));
-    let error = read_only
-        .store(UidSet::all(), Store::add(Flag::Seen))
-        .unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Rejected { .. }));
+    // Dovecot says OK to a STORE that it ignores; other servers say NO.
+    if let Err(error) = read_only.store(UidSet::all(), Store::add(Flag::Seen)) {
+        assert!(matches!(error.kind(), ErrorKind::Rejected { .. }));
+    }
     // The same handle may write when it is not read-only.
     assert_eq!(inbox.search(Query::seen()).unwrap().len(), 0);
     inbox.store(UidSet::all(), Store::add(Flag::Seen)).unwrap();
@@ -222,7 +220,10 @@ fn unselect_keeps_and_close_removes_what_is_deleted() {
     mailbox.unselect().unwrap();
     // Nothing is selected: once more is no error.
     mailbox.unselect().unwrap();
-    assert_eq!(mailbox.status(StatusItems::default()).unwrap().messages, Some(4));
+    assert_eq!(
+        mailbox.status(StatusItems::default()).unwrap().messages,
+        Some(4)
+    );
     // Closing a mailbox that was only examined removes nothing (RFC 9051 §6.4.1).
     mailbox.read_only().close().unwrap();
     assert_eq!(bodies(&mailbox).len(), 4);

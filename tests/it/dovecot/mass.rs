@@ -107,7 +107,10 @@ fn ten_thousand_messages_are_found_listed_and_fetched_in_one_command() {
     assert_eq!(info.exists as usize, COUNT);
     let all = inbox.search(Query::all()).unwrap();
     // Ranges stay ranges.
-    assert_eq!((all.to_string().as_str(), all.ranges().count()), ("1:10000", 1));
+    assert_eq!(
+        (all.to_string().as_str(), all.ranges().count()),
+        ("1:10000", 1)
+    );
     assert_eq!(all.uid_validity(), info.uid_validity);
     let sizes: u64 = inbox
         .fetch(&all, Items::fast())
@@ -123,7 +126,10 @@ fn ten_thousand_messages_are_found_listed_and_fetched_in_one_command() {
         .collect();
     assert_eq!(larger.to_string(), expected.to_string());
     let envelopes = inbox
-        .fetch(uid(1)..=uid(2_000), Items::new().envelope().body_structure())
+        .fetch(
+            uid(1)..=uid(2_000),
+            Items::new().envelope().body_structure(),
+        )
         .unwrap()
         .map(|message| message.unwrap())
         .filter(|message| {

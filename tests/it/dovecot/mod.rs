@@ -33,6 +33,7 @@ mod session;
 mod sharing;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::park_timeout;
 use std::time::{Duration, Instant};
 
@@ -202,10 +203,25 @@ pub(crate) fn until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until the server knows of so many sessions of the user.
+#[track_caller]
+pub(crate) fn until_connections(dovecot: &Dovecot, user: &User, count: usize) {
+    until(&format!("{count} sessions"), || {
+        dovecot.connections(&user.name) == count
+    });
+}
+
 /// Waits until the server knows of no session of the user.
 #[track_caller]
 pub(crate) fn until_gone(dovecot: &Dovecot, user: &User) {
-    until("no session is left", || {
-        dovecot.connections(&user.name) == 0
-    });
+    until_connections(dovecot, user, 0);
+}
+
+/// Raises a flag when it is dropped, also by a panic, so that threads that look at the flag end.
+pub(crate) struct RaiseOnDrop<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for RaiseOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }

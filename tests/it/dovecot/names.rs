@@ -39,12 +39,18 @@ fn every_name_works_with_every_operation_that_names_a_mailbox() {
         assert_eq!(mailbox.search(Query::all()).unwrap().len(), 1, "{name:?}");
         assert_eq!(bodies(&mailbox), [letter(number)], "{name:?}");
         let status = mailbox.status(StatusItems::default()).unwrap();
-        assert_eq!((status.name, status.messages), (MailboxName::new(name).unwrap(), Some(1)));
+        assert_eq!(
+            (status.name, status.messages),
+            (MailboxName::new(name).unwrap(), Some(1))
+        );
         mailbox.subscribe().unwrap();
         let copies = client.mailbox("INBOX");
         mailbox.copy(uid, "INBOX").unwrap().unwrap();
         mailbox.unselect().unwrap();
-        assert_eq!(copies.status(StatusItems::default()).unwrap().messages, Some(1));
+        assert_eq!(
+            copies.status(StatusItems::default()).unwrap().messages,
+            Some(1)
+        );
         let moved = copies.move_to(UidSet::all(), name).unwrap();
         assert_eq!(moved.copies.unwrap().pairs().count(), 1);
         let count = mailbox.fetch(UidSet::all(), Items::fast()).unwrap().count();

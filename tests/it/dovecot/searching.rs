@@ -119,17 +119,31 @@ fn every_key_finds_what_it_says() {
         ("before", Query::all().before(day(2024, 4, 2)), "1:2"),
         ("on", Query::all().on(day(2024, 4, 2)), "3"),
         ("since", Query::all().since(day(2024, 4, 2)), "3:6"),
-        ("sent before", Query::all().sent_before(day(2024, 4, 1)), "1:2"),
+        (
+            "sent before",
+            Query::all().sent_before(day(2024, 4, 1)),
+            "1:2",
+        ),
         ("sent on", Query::all().sent_on(day(2024, 4, 1)), "3"),
-        ("sent since", Query::all().sent_since(day(2024, 4, 1)), "3:6"),
+        (
+            "sent since",
+            Query::all().sent_since(day(2024, 4, 1)),
+            "3:6",
+        ),
         ("uid", Query::all().uid([uid(2), uid(4), uid(99)]), "2,4"),
         ("uid, all", Query::all().uid(UidSet::all()), "1:6"),
         ("uid, empty", Query::all().uid(UidSet::new()), ""),
-        ("and", Query::unseen().from("example.org").since(day(2024, 5, 1)), "4:6"),
+        (
+            "and",
+            Query::unseen().from("example.org").since(day(2024, 5, 1)),
+            "4:6",
+        ),
         ("or", Query::answered().or(Query::draft()), "3,5"),
         (
             "or of several keys",
-            Query::seen().from("bob").or(Query::unseen().subject("large")),
+            Query::seen()
+                .from("bob")
+                .or(Query::unseen().subject("large")),
             "2,6",
         ),
         ("not", Query::unseen().from("alice").not(), "2:6"),
@@ -142,10 +156,16 @@ fn every_key_finds_what_it_says() {
         ("any of nothing", Query::any([]), ""),
         ("old", Query::old().or(Query::recent()), "1:6"),
         ("new", Query::new_messages().and(Query::seen()), ""),
-        ("mod-sequence", Query::all().mod_seq(ModSeq::new(1).unwrap()), "1:6"),
+        (
+            "mod-sequence",
+            Query::all().mod_seq(ModSeq::new(1).unwrap()),
+            "1:6",
+        ),
     ];
     for (name, query, expected) in cases {
-        let found = mailbox.search(query).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let found = mailbox
+            .search(query)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(found.to_string(), expected, "{name}");
         assert!(found.is_empty() || found.uid_validity().is_some());
     }
@@ -159,14 +179,27 @@ fn text_arrives_in_whatever_form_it_needs() {
     let (_user, client) = client_of_new_user(dovecot, "search-text");
     let mailbox = client.mailbox("INBOX");
     let texts = [
-        "NIL", "{5}", "a(b)c", "*", "%", "ALL", "a]b", "OR", "tab\there", "grün", "\"", "\\\"",
+        "NIL",
+        "{5}",
+        "a(b)c",
+        "*",
+        "%",
+        "ALL",
+        "a]b",
+        "OR",
+        "tab\there",
+        "grün",
+        "\"",
+        "\\\"",
     ];
     for text in texts {
         let bytes = format!("Subject: x\r\n\r\n<<{text}>>\r\n").into_bytes();
         appended(&mailbox, Append::new(bytes));
     }
     for (index, text) in texts.iter().enumerate() {
-        let found = mailbox.search(Query::all().body(format!("<<{text}>>"))).unwrap();
+        let found = mailbox
+            .search(Query::all().body(format!("<<{text}>>")))
+            .unwrap();
         assert_eq!(found.to_string(), (index + 1).to_string(), "{text:?}");
     }
     let long = "no such text ".repeat(700);
@@ -175,12 +208,18 @@ fn text_arrives_in_whatever_form_it_needs() {
         match mailbox.search(Query::all().body(broken)) {
             Ok(found) => assert!(found.is_empty()),
             Err(error) => assert!(
-                matches!(error.kind(), ErrorKind::InvalidArgument(_) | ErrorKind::Rejected { .. }),
+                matches!(
+                    error.kind(),
+                    ErrorKind::InvalidArgument(_) | ErrorKind::Rejected { .. }
+                ),
                 "{error:?}"
             ),
         }
     }
-    assert_eq!(mailbox.search(Query::all()).unwrap().len(), texts.len() as u64);
+    assert_eq!(
+        mailbox.search(Query::all()).unwrap().len(),
+        texts.len() as u64
+    );
 }
 
 #[test]
@@ -197,7 +236,12 @@ fn recent_and_new_are_those_of_the_first_session() {
     assert_eq!(recent, new);
     assert_eq!(recent.len() + old.len(), 2);
     inbox.store(uid(1), Store::add(Flag::Seen)).unwrap();
-    assert!(!inbox.search(Query::new_messages()).unwrap().contains(uid(1)));
+    assert!(
+        !inbox
+            .search(Query::new_messages())
+            .unwrap()
+            .contains(uid(1))
+    );
 }
 
 #[test]

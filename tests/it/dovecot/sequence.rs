@@ -37,7 +37,10 @@ fn every_operation_has_a_form_with_sequence_numbers() {
     let session = client.exclusive().unwrap();
     let inbox = session.mailbox("INBOX");
 
-    assert_eq!(inbox.search_sequence(Query::all()).unwrap().to_string(), "1:10");
+    assert_eq!(
+        inbox.search_sequence(Query::all()).unwrap().to_string(),
+        "1:10"
+    );
     let by_both = Query::all().sequence(set("3:5")).uid(uid(5));
     assert_eq!(inbox.search_sequence(by_both).unwrap().to_string(), "4");
 
@@ -52,18 +55,27 @@ fn every_operation_has_a_form_with_sequence_numbers() {
             (seq, number)
         })
         .collect();
-    assert_eq!(fetched, [(seq(1), 2), (seq(3), 4), (seq(4), 5), (seq(10), 11)]);
+    assert_eq!(
+        fetched,
+        [(seq(1), 2), (seq(3), 4), (seq(4), 5), (seq(10), 11)]
+    );
 
     let (updated, modified) = inbox
         .store_sequence(set("2,10"), Store::add(Flag::Flagged))
         .unwrap();
-    assert_eq!(updated.iter().map(|one| one.seq).collect::<Vec<_>>(), [seq(2), seq(10)]);
+    assert_eq!(
+        updated.iter().map(|one| one.seq).collect::<Vec<_>>(),
+        [seq(2), seq(10)]
+    );
     assert!(updated.iter().all(|one| one.flags.contains(&Flag::Flagged)));
     assert!(modified.is_empty());
     assert_eq!(inbox.search(Query::flagged()).unwrap().to_string(), "3,11");
 
     let (_, modified) = inbox
-        .store_sequence(set("1:3"), Store::add(Flag::Draft).unchanged_since(ModSeq::new(1).unwrap()))
+        .store_sequence(
+            set("1:3"),
+            Store::add(Flag::Draft).unchanged_since(ModSeq::new(1).unwrap()),
+        )
         .unwrap();
     assert_eq!(modified, set("1:3"));
 
@@ -76,7 +88,10 @@ fn every_operation_has_a_form_with_sequence_numbers() {
     }
     let moved = inbox.move_sequence(set("9:10"), "Archive").unwrap();
     assert!(!moved.left_behind);
-    assert_eq!(moved.copies.unwrap().source().iter().collect::<Vec<_>>(), [uid(10), uid(11)]);
+    assert_eq!(
+        moved.copies.unwrap().source().iter().collect::<Vec<_>>(),
+        [uid(10), uid(11)]
+    );
     assert_eq!(all_uids(&inbox).len(), 8);
 
     inbox
@@ -91,7 +106,13 @@ fn every_operation_has_a_form_with_sequence_numbers() {
     }
     assert_eq!(left, [1, 4, 6, 7, 8]);
     assert_eq!(all_uids(&inbox), [2, 5, 7, 8, 9].map(uid));
-    assert!(inbox.fetch_sequence(SeqSet::new(), Items::new()).unwrap().next().is_none());
+    assert!(
+        inbox
+            .fetch_sequence(SeqSet::new(), Items::new())
+            .unwrap()
+            .next()
+            .is_none()
+    );
 }
 
 #[test]
@@ -109,7 +130,14 @@ fn sequence_numbers_that_are_not_there_are_an_error_and_the_session_goes_on() {
         .unwrap()
         .unwrap_err();
     assert!(
-        matches!(error.kind(), ErrorKind::Rejected { verb: "FETCH", status: "BAD", .. }),
+        matches!(
+            error.kind(),
+            ErrorKind::Rejected {
+                verb: "FETCH",
+                status: "BAD",
+                ..
+            }
+        ),
         "{error:?}"
     );
     assert_eq!(inbox.search_sequence(Query::all()).unwrap().len(), 3);
@@ -146,13 +174,22 @@ fn what_another_client_does_is_told_in_order() {
 
     theirs.store(uid(4), Store::add(Flag::Answered)).unwrap();
     let events = told(inbox.events().unwrap());
-    let [MailboxEvent::FlagsChanged { seq: at, uid: of, flags }] = &events[..] else {
+    let [
+        MailboxEvent::FlagsChanged {
+            seq: at,
+            uid: of,
+            flags,
+        },
+    ] = &events[..]
+    else {
         panic!("{events:?}");
     };
     assert_eq!((*at, flags), (seq(3), &Flags::from(Flag::Answered)));
     assert!(of.is_none_or(|of| of == uid(4)));
 
-    theirs.store(uid(2)..=uid(3), Store::add(Flag::Deleted)).unwrap();
+    theirs
+        .store(uid(2)..=uid(3), Store::add(Flag::Deleted))
+        .unwrap();
     theirs.expunge().unwrap();
     let mut left: Vec<u32> = (2..=7).collect();
     for event in inbox.events().unwrap() {
@@ -202,7 +239,10 @@ fn numbers_stay_what_they_are_until_the_events_are_asked_for() {
         .unwrap();
     assert_eq!(flags(&theirs)[&uid(4)], Flag::Flagged.into());
     let events = inbox.events().unwrap();
-    assert!(events.contains(&MailboxEvent::Expunged(seq(1))), "{events:?}");
+    assert!(
+        events.contains(&MailboxEvent::Expunged(seq(1))),
+        "{events:?}"
+    );
     let second = inbox
         .fetch_sequence(SeqSet::single(seq(2)), Items::new())
         .unwrap()
@@ -218,17 +258,25 @@ fn with_qresync_events_name_uids() {
         return;
     };
     let user = dovecot.new_user("events-qresync");
-    let client = builder(dovecot, &user).enable(["QRESYNC"]).connect().unwrap();
+    let client = builder(dovecot, &user)
+        .enable(["QRESYNC"])
+        .connect()
+        .unwrap();
     append_letters(&client.mailbox("INBOX"), 0..5);
     let session = client.exclusive().unwrap();
     let inbox = session.mailbox("INBOX");
     inbox.select().unwrap();
     let other = connect(dovecot, &user);
     let theirs = other.mailbox("INBOX");
-    theirs.store(uid(2)..=uid(3), Store::add(Flag::Deleted)).unwrap();
+    theirs
+        .store(uid(2)..=uid(3), Store::add(Flag::Deleted))
+        .unwrap();
     theirs.expunge().unwrap();
     let events = inbox.events().unwrap();
-    assert!(events.contains(&MailboxEvent::Vanished(vec![(2, 3)])), "{events:?}");
+    assert!(
+        events.contains(&MailboxEvent::Vanished(vec![(2, 3)])),
+        "{events:?}"
+    );
 }
 
 #[test]

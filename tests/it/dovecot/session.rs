@@ -1,9 +1,16 @@
 //! From the first byte to a session that is ready, and what belongs to the session as a whole.
 
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
 use mailpool::{Certainty, ErrorKind, ImapClient, Query, ResponseCode, Security};
 use mailpool_test_dovecot::Dovecot;
 
-use super::{builder, client_of_new_user, connect, credentials, plain_builder, until_gone};
+use super::{
+    LONG, builder, client_of_new_user, connect, credentials, plain_builder, until,
+    until_connections, until_gone,
+};
 
 #[test]
 fn tls_from_the_first_byte_is_trusted_with_the_servers_own_authority() {
@@ -20,7 +27,7 @@ fn tls_from_the_first_byte_is_trusted_with_the_servers_own_authority() {
             .unwrap()
             .is_empty()
     );
-    assert_eq!(dovecot.connections(&user.name), 1);
+    until_connections(dovecot, &user, 1);
     // By name as well as by address.
     let by_name = ImapClient::builder("localhost")
         .port(dovecot.tls_port())
@@ -81,11 +88,12 @@ fn starttls_protects_the_login() {
     client.noop().unwrap();
     let capabilities = client.capabilities().unwrap();
     assert!(capabilities.contains("UIDPLUS") && !capabilities.contains("STARTTLS"));
-    let log = dovecot.log();
-    let login = log
-        .lines()
-        .find(|line| line.contains("Login:") && line.contains(&user.name));
-    assert!(login.is_some_and(|line| line.contains("TLS")), "{login:?}");
+    // The log is written by a process of its own.
+    until("the login is logged as one over TLS", || {
+        let log = dovecot.log();
+        let mut logins = log.lines().filter(|line| line.contains("Login:"));
+        logins.any(|line| line.contains(&user.name) && line.contains("TLS"))
+    });
 }
 
 #[test]
@@ -192,18 +200,80 @@ const PASSWORDS: [&str; 9] = [
 
 #[test]
 fn passwords_arrive_as_they_are_with_authenticate_and_with_login() {
-    let authenticate = Dovecot::builder().start_or_skip();
-    let Some(authenticate) = authenticate else {
+    let Some(dovecot) = Dovecot::shared() else {
         return;
     };
-    // Without AUTH=PLAIN among the capabilities LOGIN is used.
-    let login = Dovecot::builder().mechanisms("login").start().unwrap();
     for (number, password) in PASSWORDS.into_iter().enumerate() {
-        for dovecot in [&authenticate, &login] {
-            let user = dovecot.add_user(&format!("user-{number}"), password);
-            let client = connect(dovecot, &user);
-            client.noop().unwrap();
-        }
+        let user = dovecot.add_user(&format!("password-{number}"), password);
+        connect(dovecot, &user).noop().unwrap();
+        // Where AUTH=PLAIN is not offered LOGIN is used.
+        let proxy = Proxy::without_plain(dovecot);
+        let client = plain_builder(dovecot, &user)
+            .port(proxy.port)
+            .connect()
+            .unwrap_or_else(|error| panic!("LOGIN with {password:?}: {error}"));
+        client.noop().unwrap();
+        client.shutdown(LONG).unwrap();
+        assert_eq!(proxy.first_command(), "LOGIN");
+        let mut wrong = user;
+        wrong.password.push('x');
+        let proxy = Proxy::without_plain(dovecot);
+        let error = plain_builder(dovecot, &wrong)
+            .port(proxy.port)
+            .connect()
+            .unwrap_err();
+        assert!(error.is_authentication(), "{error:?}");
+        assert_eq!(proxy.first_command(), "LOGIN");
+    }
+}
+
+/// Stands between the client and Dovecot for one connection, and hides AUTH=PLAIN: Dovecot
+/// itself offers no LOGIN without it.
+struct Proxy {
+    port: u16,
+    /// What the client has sent.
+    sent: JoinHandle<Vec<u8>>,
+}
+
+impl Proxy {
+    fn without_plain(dovecot: &Dovecot) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = (dovecot.address(), dovecot.port());
+        let sent = std::thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            let mut server = TcpStream::connect(server).unwrap();
+            let mut answers = BufReader::new(server.try_clone().unwrap());
+            let mut greeting = String::new();
+            answers.read_line(&mut greeting).unwrap();
+            let greeting = greeting.replace("AUTH=PLAIN", "AUTH=OTHER");
+            client.write_all(greeting.as_bytes()).unwrap();
+            let mut to_client = client.try_clone().unwrap();
+            let back = std::thread::spawn(move || {
+                // Either side may close first.
+                let _ = std::io::copy(&mut answers, &mut to_client);
+                let _ = to_client.shutdown(Shutdown::Both);
+            });
+            let mut sent = Vec::new();
+            let mut buffer = [0; 4_096];
+            while let Ok(count @ 1..) = client.read(&mut buffer) {
+                sent.extend_from_slice(&buffer[..count]);
+                if server.write_all(&buffer[..count]).is_err() {
+                    break;
+                }
+            }
+            let _ = server.shutdown(Shutdown::Both);
+            back.join().unwrap();
+            sent
+        });
+        Self { port, sent }
+    }
+
+    /// The verb of the client's first command.
+    fn first_command(self) -> String {
+        let sent = self.sent.join().unwrap();
+        let line = String::from_utf8_lossy(&sent).into_owned();
+        line.split(' ').nth(1).unwrap_or_default().to_owned()
     }
 }
 
@@ -301,8 +371,9 @@ fn extensions_are_enabled_by_a_call_and_by_the_builder() {
         .enable(["CONDSTORE", "X-UNKNOWN"])
         .connect()
         .unwrap();
-    // What is on already is not named again (RFC 5161 §3.1).
-    assert_eq!(other.enable(["CONDSTORE"]).unwrap(), [""; 0]);
+    let named = other.enable(["CONDSTORE"]).unwrap();
+    // What is on already should not be named again (RFC 5161 §3.1); Dovecot does.
+    assert!(named.is_empty() || named == ["CONDSTORE"], "{named:?}");
 }
 
 #[test]
@@ -349,7 +420,7 @@ fn shutdown_and_the_last_drop_leave_no_session() {
     std::thread::scope(|threads| {
         threads.spawn(|| drop(client.create_connection().unwrap()));
     });
-    client.shutdown(super::LONG).unwrap();
+    client.shutdown(LONG).unwrap();
     until_gone(dovecot, &user);
     let error = mailbox.search(Query::all()).unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::ShutDown), "{error:?}");
@@ -361,11 +432,10 @@ fn shutdown_and_the_last_drop_leave_no_session() {
     assert_eq!(mailbox.search(Query::all()).unwrap().len(), 0);
     drop(mailbox);
     until_gone(dovecot, &user);
-    let log = dovecot.log();
-    let farewells = log
-        .lines()
-        .filter(|line| line.contains(&format!("imap({})", user.name)))
-        .filter(|line| line.contains("Logged out"))
-        .count();
-    assert_eq!(farewells, 3, "each connection says LOGOUT");
+    let session = format!("imap({})", user.name);
+    until("each of three connections has said LOGOUT", || {
+        let log = dovecot.log();
+        let lines = log.lines().filter(|line| line.contains(&session));
+        lines.filter(|line| line.contains("Logged out")).count() == 3
+    });
 }

@@ -1,14 +1,10 @@
-//! Commands that concern the session and no mailbox (RFC 9051 §6.1, §6.2, and ENABLE, ID, IDLE).
+//! Commands that concern the session and no mailbox (RFC 9051 §6.1, §6.2, and ENABLE, ID).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::line::CommandLine;
 use crate::types::invalid::InvalidArgument;
-
-/// Ends IDLE (RFC 2177 §3); it has no tag.
-#[allow(dead_code, reason = "nothing idles yet")]
-pub(crate) const DONE: &[u8] = b"DONE\r\n";
 
 /// RFC 2971 §3.3.
 const MAX_ID_FIELDS: usize = 30;
@@ -29,12 +25,6 @@ pub(crate) fn logout() -> CommandLine {
 
 pub(crate) fn starttls() -> CommandLine {
     CommandLine::new("STARTTLS")
-}
-
-/// RFC 2177.
-#[allow(dead_code, reason = "nothing idles yet")]
-pub(crate) fn idle() -> CommandLine {
-    CommandLine::new("IDLE")
 }
 
 pub(crate) fn login(user: &[u8], password: &[u8]) -> Result<CommandLine, InvalidArgument> {

@@ -2,46 +2,63 @@
 
 use super::Session;
 use super::commands::{Kind, Owner};
-use super::operation::{By, End, Expunged, Failure, Found, Moved, Operation, Request, Stored};
+use super::operation::{
+    By, End, Expunged, Failure, Found, Moved, Operation, Request, Stored, Target,
+};
+use super::seen::Seen;
+use super::steps::{Steps, copy_lines, move_lines};
 use crate::protocol::imap::command::{self, CommandLine};
-use crate::protocol::machine::{OperationId, Output};
-use crate::types::flag::{Flag, Flags};
+use crate::protocol::machine::{Gate, OperationId, Output};
 use crate::types::invalid::InvalidArgument;
 use crate::types::mailbox_info::MailboxInfo;
-use crate::types::mailbox_name::MailboxName;
 use crate::types::range_set::RangeSet;
 use crate::types::request::{Append, Store};
 
 /// The longest message set that is written into one command, in bytes: servers need not take
 /// command lines above 8,000 (RFC 7162 §4).
-const MAX_SET: usize = 7_000;
+pub(super) const MAX_SET: usize = 7_000;
 
 /// A mailbox that is, or is being, selected.
 pub(super) struct Selected {
     pub info: MailboxInfo,
     /// EXAMINE was used.
     pub asked_read_only: bool,
+    /// A mailbox was renamed or deleted since: the name may now mean another one.
+    pub is_stale: bool,
 }
 
 /// Which of its commands an operation has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     /// SELECT or EXAMINE.
     Selecting,
+    /// The EXAMINE that makes a CLOSE harmless.
+    Leaving,
+    /// Finding the UIDs of the messages that are meant.
+    Resolving,
     /// Its own commands.
     Main,
-    /// A MOVE in pieces: copied, now being marked `\Deleted`.
+    /// A MOVE in steps: copied, now being marked `\Deleted`.
     Marking,
-    /// A MOVE in pieces: now being expunged.
+    /// A MOVE in steps: now being expunged.
     Expunging,
 }
 
 /// An operation under way.
 pub(super) struct Active {
     pub operation: Operation,
-    stage: Stage,
+    pub stage: Stage,
     /// Commands that have not been answered.
     outstanding: usize,
+    /// The UIDs that a COPY or MOVE in steps is about, and whether it uses MOVE: both are
+    /// settled before the first step.
+    pub steps: Option<Steps>,
+    /// What its searches have found.
+    pub gathered: Vec<(u32, u32)>,
+    /// One of its own commands has succeeded.
+    pub begun: bool,
+    /// Bytes of the responses that its result is made of.
+    pub held: usize,
     /// The first thing that went wrong.
     pub failure: Option<Failure>,
     /// What the caller will get.
@@ -76,6 +93,10 @@ impl Session {
                 operation,
                 stage: Stage::Main,
                 outstanding: 0,
+                steps: None,
+                gathered: Vec::new(),
+                begun: false,
+                held: 0,
                 failure: None,
             },
         );
@@ -85,7 +106,10 @@ impl Session {
                 if let Some(active) = self.active.get_mut(&id) {
                     active.stage = Stage::Selecting;
                 }
-                self.select(id, &target.name, target.read_only);
+                match self.select_line(&target) {
+                    Ok(line) => self.select(id, &target, line),
+                    Err(invalid) => self.finish(id, Err(invalid.into())),
+                }
             }
             _ => self.ready.push_back(id),
         }
@@ -111,21 +135,22 @@ impl Session {
         (!offered).then_some(name)
     }
 
-    fn select(&mut self, id: OperationId, name: &MailboxName, read_only: bool) {
+    /// SELECT or EXAMINE.
+    fn select_line(&self, target: &Target) -> Result<CommandLine, InvalidArgument> {
         let condstore = self.capabilities.condstore();
-        let line = if read_only {
-            command::examine(name, condstore)
+        if target.read_only {
+            command::examine(&target.name, condstore)
         } else {
-            command::select(name, condstore)
-        };
-        let line = match line {
-            Ok(line) => line,
-            Err(invalid) => return self.finish(id, Err(invalid.into())),
-        };
+            command::select(&target.name, condstore)
+        }
+    }
+
+    fn select(&mut self, id: OperationId, target: &Target, line: CommandLine) {
         self.deselect();
         self.selecting = Some(Box::new(Selected {
-            info: MailboxInfo::new(name.clone()),
-            asked_read_only: read_only,
+            info: MailboxInfo::new(target.name.clone()),
+            asked_read_only: target.read_only,
+            is_stale: false,
         }));
         self.send_for(id, Kind::Select, line);
     }
@@ -137,40 +162,84 @@ impl Session {
         self.send(Owner::Operation(id), kind, line);
     }
 
-    /// Sends the commands of an operation whose mailbox is selected.
-    pub(super) fn begin(&mut self, id: OperationId) {
-        let Some(active) = self.active.get_mut(&id) else {
+    /// Sends the commands of an operation whose mailbox is selected. What is found to be wrong
+    /// before they go through the gate has not been sent.
+    pub(super) fn begin(&mut self, id: OperationId, gate: &mut dyn Gate) {
+        let commands = match self.prepare(id) {
+            Ok(commands) => commands,
+            Err(failure) => return self.finish(id, Err(failure)),
+        };
+        if commands.is_empty() {
+            return self.complete(id);
+        }
+        if !gate.write(id) {
+            if self.active.remove(&id).is_some() {
+                self.outputs.push_back(Output::Withdrawn(id));
+            }
+            return;
+        }
+        for (kind, line) in commands {
+            let target = match &kind {
+                Kind::Select => self.target_of(id),
+                _ => None,
+            };
+            match target {
+                Some(target) => self.select(id, &target, line),
+                None => self.send_for(id, kind, line),
+            }
+        }
+        self.after_sending(id);
+    }
+
+    /// What sending a command changes already, whatever its answer will be.
+    fn after_sending(&mut self, id: OperationId) {
+        let Some(active) = self.active.get(&id) else {
             return;
         };
-        let target = active.operation.target.clone();
-        if let Some(target) = &target {
-            if matches!(active.operation.request, Request::Select) {
-                self.select(id, &target.name, target.read_only);
-                return;
-            }
-            let found = self
-                .selected
-                .as_ref()
-                .and_then(|selected| selected.info.uid_validity);
-            if let Some(expected) = target.uid_validity {
-                if found != Some(expected) {
-                    let failure = Failure::UidValidity { expected, found };
-                    return self.finish(id, Err(failure));
+        match &active.operation.request {
+            // With EXAMINE or CLOSE on its way nothing is selected for certain.
+            Request::Unselect => self.deselect(),
+            Request::Delete(_) | Request::Rename(..) => {
+                if let Some(selected) = &mut self.selected {
+                    selected.is_stale = true;
                 }
             }
-            if let End::Found(result) = &mut active.end {
-                result.uid_validity = found;
+            _ => {}
+        }
+    }
+
+    fn target_of(&self, id: OperationId) -> Option<Target> {
+        self.active.get(&id)?.operation.target.clone()
+    }
+
+    /// The commands of an operation, if it may be carried out as things are now.
+    fn prepare(&mut self, id: OperationId) -> Result<Vec<(Kind, CommandLine)>, Failure> {
+        let Some(target) = self.target_of(id) else {
+            if let Some(commands) = self.leave_read_write(id)? {
+                return Ok(commands);
+            }
+            return Ok(self.encode(id)?);
+        };
+        let selected = self.selected.as_ref();
+        let found = selected.and_then(|selected| selected.info.uid_validity);
+        let Some(active) = self.active.get_mut(&id) else {
+            return Ok(Vec::new());
+        };
+        if matches!(active.operation.request, Request::Select) {
+            return Ok(vec![(Kind::Select, self.select_line(&target)?)]);
+        }
+        if let Some(expected) = target.uid_validity {
+            if found != Some(expected) {
+                return Err(Failure::UidValidity { expected, found });
             }
         }
-        match self.encode(id) {
-            Ok(commands) if commands.is_empty() => self.complete(id),
-            Ok(commands) => {
-                for (kind, line) in commands {
-                    self.send_for(id, kind, line);
-                }
-            }
-            Err(invalid) => self.finish(id, Err(invalid.into())),
+        if let End::Found(result) = &mut active.end {
+            result.uid_validity = found;
         }
+        if let Some(commands) = self.first_step(id)? {
+            return Ok(commands);
+        }
+        Ok(self.encode(id)?)
     }
 
     /// The commands of an operation. An empty message set takes none.
@@ -200,13 +269,13 @@ impl Session {
             Request::Subscribe(name) => one(Kind::Plain, command::subscribe(name)?),
             Request::Unsubscribe(name) => one(Kind::Plain, command::unsubscribe(name)?),
             Request::Append(name, append) if has_nul(append) => {
-                one(Kind::Plain, command::append_binary(name, append)?)
+                one(Kind::Append, command::append_binary(name, append)?)
             }
-            Request::Append(name, append) => one(Kind::Plain, command::append(name, append)?),
+            Request::Append(name, append) => one(Kind::Append, command::append(name, append)?),
             Request::Select => Ok(Vec::new()),
             Request::Unselect if self.selected.is_none() => Ok(Vec::new()),
             Request::Unselect if self.can_unselect() => one(Kind::Plain, command::unselect()),
-            Request::Unselect => self.unselect_by_close(),
+            Request::Unselect => one(Kind::Plain, command::close()),
             Request::Close => one(Kind::Plain, command::close()),
             Request::Search(by, query) => {
                 let esearch = self.capabilities.esearch();
@@ -225,19 +294,13 @@ impl Session {
                     by: *by,
                     set,
                     flags_only: items.is_flags_only(),
-                    seen: RangeSet::default(),
+                    seen: Seen::default(),
                 };
                 Ok((kind, line))
             }),
             Request::Store(by, set, store) => in_pieces(set, |set| store_line(*by, set, store)),
-            Request::Copy(by, set, to) => in_pieces(set, |set| {
-                let line = match by {
-                    By::Uid => command::uid_copy(&set, to)?,
-                    By::Sequence => command::copy(&set, to)?,
-                };
-                Ok((Kind::Plain, line))
-            }),
-            Request::Move(by, set, to) => self.encode_move(*by, set, to),
+            Request::Copy(by, set, to) => copy_lines(*by, set, to),
+            Request::Move(by, set, to) => move_lines(*by, set, to),
             Request::ExpungeUids(set) => {
                 in_pieces(set, |set| Ok((Kind::Plain, command::uid_expunge(&set)?)))
             }
@@ -245,46 +308,27 @@ impl Session {
         }
     }
 
-    fn can_unselect(&self) -> bool {
+    pub(super) fn can_unselect(&self) -> bool {
         self.capabilities.unselect() || self.capabilities.imap4rev2()
     }
 
-    fn can_move(&self) -> bool {
-        self.capabilities.move_messages() || self.capabilities.imap4rev2()
-    }
-
-    fn can_expunge_uids(&self) -> bool {
-        self.capabilities.uidplus() || self.capabilities.imap4rev2()
-    }
-
-    /// CLOSE expunges nothing in a mailbox that was EXAMINEd.
-    fn unselect_by_close(&self) -> Result<Vec<(Kind, CommandLine)>, InvalidArgument> {
-        let mut commands = Vec::new();
-        if let Some(selected) = &self.selected {
-            let examine = command::examine(&selected.info.name, false)?;
-            commands.push((Kind::Plain, examine));
+    /// CLOSE expunges nothing in a mailbox that is EXAMINEd. So without UNSELECT the mailbox is
+    /// EXAMINEd first, and CLOSE is sent when that has succeeded.
+    fn leave_read_write(
+        &mut self,
+        id: OperationId,
+    ) -> Result<Option<Vec<(Kind, CommandLine)>>, Failure> {
+        let can_unselect = self.can_unselect();
+        let (Some(active), Some(selected)) = (self.active.get_mut(&id), &self.selected) else {
+            return Ok(None);
+        };
+        let is_unselect = matches!(active.operation.request, Request::Unselect);
+        if !is_unselect || can_unselect || selected.asked_read_only {
+            return Ok(None);
         }
-        commands.push((Kind::Plain, command::close()));
-        Ok(commands)
-    }
-
-    fn encode_move(
-        &self,
-        by: By,
-        set: &RangeSet,
-        to: &MailboxName,
-    ) -> Result<Vec<(Kind, CommandLine)>, InvalidArgument> {
-        let moves = self.can_move();
-        in_pieces(set, |set| {
-            let line = match (moves, by) {
-                (true, By::Uid) => command::uid_move(&set, to)?,
-                (true, By::Sequence) => command::move_messages(&set, to)?,
-                (false, By::Uid) => command::uid_copy(&set, to)?,
-                (false, By::Sequence) => command::copy(&set, to)?,
-            };
-            let kind = if moves { Kind::Move } else { Kind::Plain };
-            Ok((kind, line))
-        })
+        active.stage = Stage::Leaving;
+        let examine = command::examine(&selected.info.name, false)?;
+        Ok(Some(vec![(Kind::Leave, examine)]))
     }
 
     /// One of an operation's commands has been answered; goes on or completes it.
@@ -304,7 +348,11 @@ impl Session {
                 active.stage = Stage::Main;
                 self.ready.push_back(id);
             }
-            _ => match self.next_of_move(id) {
+            Stage::Leaving => {
+                active.stage = Stage::Main;
+                self.send_for(id, Kind::Plain, command::close());
+            }
+            _ => match self.next_step(id) {
                 Ok(commands) if commands.is_empty() => self.complete(id),
                 Ok(commands) => {
                     for (kind, line) in commands {
@@ -316,50 +364,20 @@ impl Session {
         }
     }
 
-    /// What follows the copying where the server has no MOVE (RFC 6851 §3.3).
-    fn next_of_move(
-        &mut self,
-        id: OperationId,
-    ) -> Result<Vec<(Kind, CommandLine)>, InvalidArgument> {
-        let (moves, expunges) = (self.can_move(), self.can_expunge_uids());
-        let Some(active) = self.active.get_mut(&id) else {
-            return Ok(Vec::new());
-        };
-        let Request::Move(by, set, _) = &active.operation.request else {
-            return Ok(Vec::new());
-        };
-        if moves {
-            return Ok(Vec::new());
-        }
-        match active.stage {
-            Stage::Main => {
-                active.stage = Stage::Marking;
-                let deleted = Flags::from_iter([Flag::Deleted]);
-                let store = Store::add(deleted).silent();
-                in_pieces(set, |set| store_line(*by, set, &store))
-            }
-            Stage::Marking if expunges && *by == By::Uid => {
-                active.stage = Stage::Expunging;
-                in_pieces(set, |set| Ok((Kind::Plain, command::uid_expunge(&set)?)))
-            }
-            Stage::Marking => {
-                // EXPUNGE would take what others have marked along.
-                if let End::Moved(moved) = &mut active.end {
-                    moved.left_behind = true;
-                }
-                Ok(Vec::new())
-            }
-            Stage::Selecting | Stage::Expunging => Ok(Vec::new()),
-        }
-    }
-
     fn complete(&mut self, id: OperationId) {
         let Some(active) = self.active.remove(&id) else {
             return;
         };
         let result = match active.failure {
+            Some(failure) if active.begun => Err(failure.after_a_success()),
             Some(failure) => Err(failure),
-            None => Ok(active.end),
+            None => {
+                let mut end = active.end;
+                if let End::Found(found) = &mut end {
+                    found.numbers.extend(active.gathered);
+                }
+                Ok(end)
+            }
         };
         self.outputs.push_back(Output::End(id, result));
     }
@@ -377,14 +395,14 @@ fn has_nul(append: &Append) -> bool {
 }
 
 /// A command for each piece of a message set.
-fn in_pieces(
+pub(super) fn in_pieces(
     set: &RangeSet,
     encode: impl FnMut(RangeSet) -> Result<(Kind, CommandLine), InvalidArgument>,
 ) -> Result<Vec<(Kind, CommandLine)>, InvalidArgument> {
     set.split_text(MAX_SET).into_iter().map(encode).collect()
 }
 
-fn store_line(
+pub(super) fn store_line(
     by: By,
     set: RangeSet,
     store: &Store,

@@ -4,6 +4,7 @@ use super::Session;
 use super::commands::{Command, Kind, Owner, tag_number};
 use super::operation::{End, Failure};
 use crate::protocol::imap::response::{self, Response, SearchResult, Status, StatusKind, Untagged};
+use crate::protocol::machine::OperationId;
 use crate::types::ids::{ModSeq, Uid};
 use crate::types::mailbox_info::MailboxEvent;
 use crate::types::range_set::RangeSet;
@@ -53,8 +54,8 @@ impl Session {
                 self.untagged_data(data, frame)
             }
             Ok(Response::Continuation { text }) => {
-                self.continuation(&text);
-                Ok(())
+                self.untagged += 1;
+                self.continuation(&text)
             }
             Ok(Response::Tagged {
                 tag,
@@ -74,16 +75,19 @@ impl Session {
         }
     }
 
-    fn continuation(&mut self, text: &[u8]) {
+    fn continuation(&mut self, text: &[u8]) -> Result<(), Failure> {
         if self.writer.go_on() {
-            return;
+            return Ok(());
         }
         match self.commands.front() {
             Some(Command {
                 kind: Kind::Authenticate,
                 ..
             }) => self.challenge(text),
-            _ => log::warn!("imap: a continuation request that nothing asked for"),
+            _ => {
+                log::warn!("imap: a continuation request that nothing asked for");
+                Ok(())
+            }
         }
     }
 
@@ -114,12 +118,7 @@ impl Session {
         match command.owner {
             Owner::Login => self.login_answered(status, code, text, input.len()),
             Owner::KeepAlive => Ok(()),
-            Owner::Reset => {
-                if status != Status::Ok {
-                    log::debug!("imap: leaving a mailbox was refused: {text}");
-                }
-                Ok(())
-            }
+            Owner::Reset => self.reset_answered(&command.kind, status),
             Owner::Operation(id) => {
                 self.operation_answered(id, command, status, code, text);
                 Ok(())
@@ -164,6 +163,7 @@ impl Session {
             _ => active.operation.request.verb(),
         };
         if status == Status::Ok {
+            active.begun |= !matches!(command.kind, Kind::Select | Kind::Search | Kind::Leave);
             if let Some(code) = code {
                 self.code_of(id, code);
             }
@@ -175,6 +175,7 @@ impl Session {
                 status: super::operation::status_name(status),
                 code: code.map(Box::new),
                 text,
+                partly: false,
             });
         }
         self.command_done(id);
@@ -187,9 +188,11 @@ impl Session {
             return;
         };
         match &active.operation.request {
-            Request::Unselect | Request::Close => self.deselect(),
+            Request::Close => self.deselect(),
             Request::Events => {
-                active.end = End::Events(std::mem::take(&mut self.events));
+                self.event_bytes = 0;
+                let events = std::mem::take(&mut self.events);
+                active.end = End::Events(events);
             }
             _ => {}
         }
@@ -239,12 +242,18 @@ impl Session {
                 }
             }
             Untagged::List(entry) => {
-                if let Some(End::List(list)) = self.end_of(|kind| matches!(kind, Kind::List)) {
+                let size = frame.len();
+                if let Some(End::List(list)) =
+                    self.end_holding(size, |kind| matches!(kind, Kind::List))
+                {
                     list.push(entry);
                 }
             }
             Untagged::Lsub(entry) => {
-                if let Some(End::List(list)) = self.end_of(|kind| matches!(kind, Kind::Lsub)) {
+                let size = frame.len();
+                if let Some(End::List(list)) =
+                    self.end_holding(size, |kind| matches!(kind, Kind::Lsub))
+                {
                     list.push(entry);
                 }
             }
@@ -257,15 +266,19 @@ impl Session {
             }
             Untagged::MailboxStatus(status) => {
                 let name = status.name.clone();
-                if let Some(End::Status(result)) =
-                    self.end_of(|kind| matches!(kind, Kind::Status(of) if *of == name))
-                {
+                let is_status = |kind: &Kind| matches!(kind, Kind::Status(_));
+                let of_name = |kind: &Kind| matches!(kind, Kind::Status(of) if *of == name);
+                let asked = self.commands.iter().filter(|one| is_status(&one.kind));
+                // A server may write the name in another way; one question has one answer.
+                let only_one = asked.count() == 1;
+                let end = self.end_of(|kind| of_name(kind) || (only_one && is_status(kind)));
+                if let Some(End::Status(result)) = end {
                     *result = status;
                 }
             }
-            Untagged::Search { numbers, mod_seq } => self.found(None, numbers, mod_seq),
+            Untagged::Search { numbers, mod_seq } => self.found(None, &numbers, mod_seq),
             Untagged::ESearch(result) => self.extended_search(result),
-            Untagged::Fetch(fetch) => self.fetched(fetch, frame.open_literal),
+            Untagged::Fetch(fetch) => self.fetched(fetch, frame),
             other => self.mailbox_data(other),
         }
         Ok(())
@@ -355,8 +368,16 @@ impl Session {
             return Ok(());
         };
         if let ResponseCode::CopyUid(uids) = code {
-            if let Some(End::Moved(moved)) = self.end_of(|kind| matches!(kind, Kind::Move)) {
-                merge_copies(&mut moved.copy_uid, uids);
+            match self.end_of(|kind| matches!(kind, Kind::Move | Kind::Copy)) {
+                Some(End::Moved(moved)) => merge_copies(&mut moved.copy_uid, uids),
+                Some(End::Copied(copies)) => merge_copies(copies, uids),
+                _ => {}
+            }
+            return Ok(());
+        }
+        if let ResponseCode::AppendUid(uids) = code {
+            if let Some(End::Appended(result)) = self.end_of(|kind| matches!(kind, Kind::Append)) {
+                *result = Some(uids);
             }
             return Ok(());
         }
@@ -403,18 +424,52 @@ impl Session {
         self.active.get_mut(&id).map(|active| &mut active.end)
     }
 
+    /// The same, for a response of so many bytes that is to be kept.
+    fn end_holding(&mut self, size: usize, is_for: impl Fn(&Kind) -> bool) -> Option<&mut End> {
+        let command = self.commands.iter().find(|one| is_for(&one.kind))?;
+        let Owner::Operation(id) = command.owner else {
+            return None;
+        };
+        if !self.may_hold(id, size) {
+            return None;
+        }
+        self.active.get_mut(&id).map(|active| &mut active.end)
+    }
+
+    /// Whether an operation's result may grow by a response of so many bytes.
+    pub(super) fn may_hold(&mut self, id: OperationId, size: usize) -> bool {
+        let limit = self.config.limits.buffered_body();
+        let Some(active) = self.active.get_mut(&id) else {
+            return false;
+        };
+        active.held = active.held.saturating_add(size);
+        let fits = active.held <= limit;
+        if !fits {
+            active.fail(Failure::Limit {
+                what: "size of the result",
+                limit: limit as u64,
+            });
+        }
+        fits
+    }
+
     fn extended_search(&mut self, result: SearchResult) {
-        let tag = result.tag.as_deref().and_then(tag_number);
+        let tag = match result.tag.as_deref().map(tag_number) {
+            Some(Some(tag)) => Some(tag),
+            // Somebody else's.
+            Some(None) => return,
+            None => None,
+        };
         let mut numbers = result.all;
         for extreme in [result.min, result.max].into_iter().flatten() {
             if !numbers.contains(extreme) {
                 numbers.insert(extreme, extreme);
             }
         }
-        self.found(tag, numbers, result.mod_seq);
+        self.found(tag, &numbers, result.mod_seq);
     }
 
-    fn found(&mut self, tag: Option<u64>, numbers: RangeSet, mod_seq: Option<ModSeq>) {
+    fn found(&mut self, tag: Option<u64>, numbers: &RangeSet, mod_seq: Option<ModSeq>) {
         let command = self
             .commands
             .iter()
@@ -422,14 +477,16 @@ impl Session {
         let Some(Owner::Operation(id)) = command.map(|command| command.owner) else {
             return;
         };
-        if let Some(End::Found(found)) = self.active.get_mut(&id).map(|active| &mut active.end) {
-            // A server may answer in several pieces.
-            if found.numbers.is_empty() {
-                found.numbers = numbers;
-            } else {
-                found.numbers.extend(numbers.ranges().iter().copied());
+        let size = std::mem::size_of_val(numbers.ranges());
+        if !self.may_hold(id, size) {
+            return;
+        }
+        if let Some(active) = self.active.get_mut(&id) {
+            // A server may answer in several pieces: they are put in order at the end.
+            active.gathered.extend_from_slice(numbers.ranges());
+            if let End::Found(found) = &mut active.end {
+                found.mod_seq = found.mod_seq.max(mod_seq);
             }
-            found.mod_seq = found.mod_seq.max(mod_seq);
         }
     }
 

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::Session;
-use super::operation::By;
+use super::operation::{By, Failure};
+use super::seen::Seen;
 use crate::protocol::imap::command::{self, CommandLine, Piece};
+use crate::protocol::imap::response::Status;
 use crate::protocol::machine::OperationId;
 use crate::types::capability::Capabilities;
 use crate::types::mailbox_name::MailboxName;
@@ -46,14 +48,18 @@ pub(super) enum Kind {
         /// It asks for flags and mod-sequences only.
         flags_only: bool,
         /// The messages that have been delivered.
-        seen: RangeSet,
+        seen: Seen,
     },
     Store {
         by: By,
         set: RangeSet,
     },
+    Append,
+    Copy,
     Move,
     Expunge,
+    /// The EXAMINE before a CLOSE that only leaves the mailbox.
+    Leave,
 }
 
 /// A command that has been sent, or is being sent.
@@ -93,35 +99,43 @@ impl Session {
     }
 
     /// Leaves the mailbox without expunging anything. Without UNSELECT (RFC 3691) that takes
-    /// EXAMINE and CLOSE: CLOSE expunges nothing in a mailbox that is only read.
+    /// EXAMINE and, once that has succeeded, CLOSE: CLOSE expunges nothing in a mailbox that is
+    /// only read.
     pub(super) fn send_unselect(&mut self) {
-        let has_unselect = self.capabilities.unselect() || self.capabilities.imap4rev2();
-        if !has_unselect {
-            let writable = self.selected.as_ref().filter(|one| !one.asked_read_only);
-            let examine = writable.and_then(|one| command::examine(&one.info.name, false).ok());
-            if let Some(examine) = examine {
-                self.send(Owner::Reset, Kind::Plain, examine);
-            }
-        }
-        let line = if has_unselect {
-            command::unselect()
-        } else {
-            command::close()
+        let writable = self.selected.as_ref().filter(|one| !one.asked_read_only);
+        let examine = writable.and_then(|one| command::examine(&one.info.name, false).ok());
+        let (kind, line) = match examine {
+            _ if self.can_unselect() => (Kind::Plain, command::unselect()),
+            Some(examine) => (Kind::Leave, examine),
+            None => (Kind::Plain, command::close()),
         };
         self.deselect();
-        self.send(Owner::Reset, Kind::Plain, line);
+        self.send(Owner::Reset, kind, line);
+    }
+
+    /// A command of a reset has been answered.
+    pub(super) fn reset_answered(&mut self, kind: &Kind, status: Status) -> Result<(), Failure> {
+        match (kind, status) {
+            (Kind::Leave, Status::Ok) => {
+                self.send(Owner::Reset, Kind::Plain, command::close());
+                Ok(())
+            }
+            // After NO to EXAMINE nothing is selected.
+            (Kind::Leave, Status::No) | (_, Status::Ok) => Ok(()),
+            // What is selected now nobody knows.
+            (_, Status::No | Status::Bad) => Err(Failure::protocol("the mailbox cannot be left")),
+        }
     }
 }
 
 /// Writes commands, and waits where a literal needs the server's permission.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Writer {
     lines: VecDeque<Outgoing>,
     /// The command at the front has announced a literal and waits for `+`.
     waiting: bool,
 }
 
-#[derive(Debug)]
 struct Outgoing {
     /// `None`: a line without a tag, in answer to a continuation request.
     tag: Option<u64>,
@@ -129,7 +143,7 @@ struct Outgoing {
     steps: VecDeque<Step>,
 }
 
-#[derive(Debug)]
+/// Not `Debug`: a literal may be a password.
 enum Step {
     Piece(Piece),
     /// A literal that has been announced.

@@ -23,7 +23,8 @@ pub(super) struct Stream {
 
 impl Session {
     /// A FETCH response, perhaps with a literal that follows in chunks.
-    pub(super) fn fetched(&mut self, fetch: Fetch, open_literal: Option<u64>) {
+    pub(super) fn fetched(&mut self, fetch: Fetch, frame: &Frame) {
+        let open_literal = frame.open_literal;
         let seq = fetch.seq;
         let owner = self.owner_of(&fetch);
         if open_literal.is_some() {
@@ -54,10 +55,15 @@ impl Session {
                     uid_validity: selected.and_then(|selected| selected.info.uid_validity),
                     attributes: Box::new(fetch.attributes),
                     stream: fetch.open.map(streamed),
+                    size: frame.len(),
                 };
                 self.part(id, part);
             }
-            Some(Owned::Store(id)) => self.stored(id, seq, fetch.attributes),
+            Some(Owned::Store(id)) => {
+                if self.may_hold(id, frame.len()) {
+                    self.stored(id, seq, fetch.attributes);
+                }
+            }
             None => self.flags_changed(seq, fetch.attributes),
         }
     }
@@ -99,13 +105,12 @@ impl Session {
                     if only_flags && !*flags_only {
                         continue;
                     }
-                    seen.insert(number, number);
+                    seen.insert(number);
                     return Some(Owned::Fetch(id));
                 }
                 Kind::Store { by, set }
                     if only_flags
-                        && number(*by, uid, fetch.seq)
-                            .is_some_and(|number| names(set, number)) =>
+                        && number(*by, uid, fetch.seq).is_some_and(|number| names(set, number)) =>
                 {
                     return Some(Owned::Store(id));
                 }
@@ -178,6 +183,7 @@ impl Session {
                 let part = Part::Rest {
                     attributes: Box::new(fetch.attributes),
                     stream: fetch.open.map(streamed),
+                    size: frame.len(),
                 };
                 self.part(id, part);
             }
@@ -218,14 +224,26 @@ impl Session {
     /// message it misses.
     pub(super) fn refuse_message(&mut self, frame: &Frame, reason: &str, is_limit: bool) {
         let uid = uid_in(&frame.head);
-        let command = self.commands.iter_mut().find(|one| match &one.kind {
-            Kind::Fetch { by, set, .. } => {
-                let may_be = |uid: Uid| set.contains(uid.get()) || set.last() == Some(u32::MAX);
-                *by == By::Sequence || uid.is_none_or(may_be)
+        let command = self
+            .commands
+            .iter_mut()
+            .find_map(|one| match &mut one.kind {
+                Kind::Fetch { by, set, seen, .. } => {
+                    let may_be = |uid: Uid| {
+                        let asked = set.contains(uid.get()) || set.last() == Some(u32::MAX);
+                        asked && !seen.contains(uid.get())
+                    };
+                    let is_it = *by == By::Sequence || uid.is_none_or(may_be);
+                    is_it.then_some((one.owner, by, seen))
+                }
+                _ => None,
+            });
+        let owner = command.map(|(owner, by, seen)| {
+            if let (By::Uid, Some(uid)) = (by, uid) {
+                seen.insert(uid.get());
             }
-            _ => false,
+            owner
         });
-        let owner = command.map(|command| command.owner);
         if frame.open_literal.is_some() {
             self.stream = Some(Stream {
                 to: None,

@@ -159,9 +159,15 @@ impl Session {
     }
 
     /// A continuation request during AUTHENTICATE.
-    pub(super) fn challenge(&mut self, text: &[u8]) {
+    pub(super) fn challenge(&mut self, text: &[u8]) -> Result<(), Failure> {
+        self.challenges += 1;
+        if self.challenges > super::MAX_CHALLENGES {
+            return Err(Failure::protocol(
+                "too many challenges in one authentication",
+            ));
+        }
         let Login::Authenticating(Some(mechanism)) = &mut self.login else {
-            return;
+            return Ok(());
         };
         let answer = STANDARD
             .decode(text.trim_ascii())
@@ -172,6 +178,7 @@ impl Session {
             None => "*".to_owned(),
         };
         self.writer.line(line.into_bytes());
+        Ok(())
     }
 
     /// The tagged answer to one of the login's commands.
@@ -209,6 +216,7 @@ impl Session {
                     status: status_name(status),
                     code: code.map(Box::new),
                     text,
+                    partly: false,
                 }),
             };
         }
@@ -259,7 +267,9 @@ impl Session {
             .filter(|extension| self.capabilities.contains(extension))
             .cloned()
             .collect();
-        if !offered.is_empty() && self.capabilities.contains("ENABLE") {
+        if !offered.is_empty()
+            && (self.capabilities.imap4rev2() || self.capabilities.contains("ENABLE"))
+        {
             if let Ok(line) = command::enable(&offered) {
                 self.login = Login::Enabling;
                 self.send(Owner::Login, Kind::Enable, line);

@@ -13,6 +13,8 @@ mod deliver;
 mod login;
 pub(crate) mod operation;
 mod overlap;
+mod seen;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -57,6 +59,10 @@ pub(crate) struct Config {
 
 /// Events about the selected mailbox that are kept until somebody asks.
 const MAX_EVENTS: usize = 10_000;
+/// Memory that they may take, in bytes.
+const MAX_EVENT_BYTES: usize = 1024 * 1024;
+/// Continuation requests that one authentication may take.
+const MAX_CHALLENGES: u32 = 8;
 
 /// The client's side of one connection.
 pub(crate) struct Session {
@@ -71,6 +77,9 @@ pub(crate) struct Session {
     /// The mailbox that is being selected, as far as it is known.
     selecting: Option<Box<Selected>>,
     events: Vec<MailboxEvent>,
+    /// Memory that `events` take, about.
+    event_bytes: usize,
+    challenges: u32,
     /// The commands that have not been answered, in the order of their tags.
     commands: VecDeque<Command>,
     writer: Writer,
@@ -102,6 +111,8 @@ impl Session {
             selected: None,
             selecting: None,
             events: Vec::new(),
+            event_bytes: 0,
+            challenges: 0,
             commands: VecDeque::new(),
             writer: Writer::default(),
             active: HashMap::new(),
@@ -115,27 +126,33 @@ impl Session {
     }
 
     fn event(&mut self, event: MailboxEvent) {
-        match self.events.len() {
-            MAX_EVENTS => self.events.push(MailboxEvent::Overflow),
-            len if len > MAX_EVENTS => {}
-            _ => self.events.push(event),
+        if self.events.last() == Some(&MailboxEvent::Overflow) {
+            return;
         }
+        self.event_bytes += weight_of(&event);
+        if self.events.len() >= MAX_EVENTS || self.event_bytes > MAX_EVENT_BYTES {
+            self.events.push(MailboxEvent::Overflow);
+        } else {
+            self.events.push(event);
+        }
+    }
+
+    /// The events that have been kept.
+    fn take_events(&mut self) -> Vec<MailboxEvent> {
+        self.event_bytes = 0;
+        std::mem::take(&mut self.events)
     }
 
     /// Another mailbox, or none, is selected from now on.
     fn deselect(&mut self) {
         self.selected = None;
-        self.events.clear();
+        self.take_events();
     }
 
     /// Hands the operations that may begin their own commands through the gate.
     fn begin_ready(&mut self, gate: &mut dyn Gate) {
         while let Some(id) = self.ready.pop_front() {
-            if gate.write(id) {
-                self.begin(id);
-            } else if self.active.remove(&id).is_some() {
-                self.outputs.push_back(Output::Withdrawn(id));
-            }
+            self.begin(id, gate);
         }
     }
 
@@ -150,6 +167,22 @@ impl Session {
             return;
         }
         self.send_unselect();
+    }
+}
+
+/// The memory that an event takes, about.
+fn weight_of(event: &MailboxEvent) -> usize {
+    const EVENT: usize = 64;
+    match event {
+        MailboxEvent::FlagsChanged { flags, .. } => {
+            EVENT
+                + flags
+                    .iter()
+                    .map(|flag| flag.to_string().len() + 32)
+                    .sum::<usize>()
+        }
+        MailboxEvent::Vanished(ranges) => EVENT + ranges.len() * 8,
+        _ => EVENT,
     }
 }
 

@@ -145,6 +145,8 @@ pub(crate) enum Part {
         attributes: Box<Attributes>,
         /// A body section that follows in chunks.
         stream: Option<StreamedSection>,
+        /// Bytes of the response.
+        size: usize,
     },
     /// Bytes of the streamed section.
     Chunk(Bytes),
@@ -152,6 +154,8 @@ pub(crate) enum Part {
     Rest {
         attributes: Box<Attributes>,
         stream: Option<StreamedSection>,
+        /// Bytes of the response.
+        size: usize,
     },
     /// A message that could not be delivered.
     Refused(Refusal),
@@ -179,9 +183,9 @@ impl Weigh for Part {
     fn weight(&self) -> usize {
         const FRAME: usize = 256;
         match self {
-            Self::Message { attributes, .. } | Self::Rest { attributes, .. } => {
-                FRAME + weight_of(attributes)
-            }
+            // What was parsed of a response takes a few times its bytes where it is made of
+            // many small parts; bodies are slices of it.
+            Self::Message { size, .. } | Self::Rest { size, .. } => FRAME + size,
             // Small records make many chunks of a few bytes each.
             Self::Chunk(bytes) => FRAME + bytes.len(),
             Self::Refused(_) => FRAME,
@@ -189,17 +193,26 @@ impl Weigh for Part {
     }
 }
 
-/// The bytes that a message's attributes hold on to, bodies first of all.
-fn weight_of(attributes: &Attributes) -> usize {
-    let sections = attributes.sections.iter();
-    let bodies: usize = sections
-        .filter_map(|section| section.data.as_ref())
-        .map(Bytes::len)
-        .sum();
-    let others: usize = attributes.others.iter().map(|(_, raw)| raw.len()).sum();
-    let structures = usize::from(attributes.envelope.is_some())
-        + usize::from(attributes.body_structure.is_some());
-    bodies + others + structures * 1024
+impl Failure {
+    /// The same failure of an operation of which an earlier command has succeeded.
+    pub(super) fn after_a_success(self) -> Self {
+        match self {
+            Self::Rejected {
+                verb,
+                status,
+                code,
+                text,
+                ..
+            } => Self::Rejected {
+                verb,
+                status,
+                code,
+                text,
+                partly: true,
+            },
+            other => other,
+        }
+    }
 }
 
 /// The word of a tagged status.
@@ -221,6 +234,8 @@ pub(crate) enum Failure {
         status: &'static str,
         code: Option<Box<ResponseCode>>,
         text: String,
+        /// Other commands of the operation have been carried out.
+        partly: bool,
     },
     #[error("the server said goodbye: {text}")]
     Bye {

@@ -46,7 +46,9 @@ impl Session {
             return true;
         }
         !self.selected.as_ref().is_some_and(|selected| {
-            selected.info.name == target.name && selected.asked_read_only == target.read_only
+            !selected.is_stale
+                && selected.info.name == target.name
+                && selected.asked_read_only == target.read_only
         })
     }
 }
@@ -92,7 +94,11 @@ fn conflict(one: &Request, other: &Request, esearch: bool) -> bool {
         // counts on its own order.
         (Store(..) | Move(..) | ExpungeUids(_), _) | (_, Store(..) | Move(..) | ExpungeUids(_)) => {
             match (messages(one), messages(other)) {
-                (Some(one), Some(other)) => one.intersects(other),
+                (Some(one), Some(other)) => {
+                    // `*` may be any of them.
+                    let open = |set: &RangeSet| set.last() == Some(u32::MAX);
+                    one.intersects(other) || open(one) || open(other)
+                }
                 // A search looks at all messages.
                 _ => matches!(one, Search(..)) || matches!(other, Search(..)),
             }

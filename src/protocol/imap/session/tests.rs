@@ -187,7 +187,10 @@ fn short(end: &End) -> String {
         ),
         End::List(list) => format!("list {}", list.len()),
         End::Events(events) => format!("events {events:?}"),
-        End::Expunged(expunged) => format!("expunged {}", expunged.numbers.len()),
+        End::Expunged(expunged) => format!(
+            "expunged {}",
+            expunged.numbers.len() as u64 + expunged.vanished
+        ),
         other => format!("{other:?}"),
     }
 }
@@ -212,7 +215,9 @@ fn part_text(part: &Part) -> String {
             )
         }
         Part::Chunk(bytes) => format!("chunk {}", bytes.len()),
-        Part::Rest { attributes, stream } => {
+        Part::Rest {
+            attributes, stream, ..
+        } => {
             format!(
                 "rest flags={} stream={}",
                 attributes.flags.is_some(),
@@ -561,29 +566,116 @@ fn literal_plus_needs_no_permission_and_literal_minus_for_small_ones_only() {
 }
 
 #[test]
-fn move_without_move_copies_marks_and_expunges_by_uid() {
+fn move_without_move_finds_copies_marks_and_expunges_by_uid() {
     let mut rig = Rig::ready(usize::MAX, "IMAP4rev1 UNSELECT UIDPLUS");
     rig.select_inbox();
+    let all = RangeSet::range(1, u32::MAX);
     let id = rig
-        .submit(on(
-            "INBOX",
-            Request::Move(By::Uid, uids(1, 2), name("Done")),
-        ))
+        .submit(on("INBOX", Request::Move(By::Uid, all, name("Done"))))
         .unwrap();
-    assert_eq!(rig.client(), "M4 UID COPY 1:2 Done\r\n");
-    rig.server("M4 OK [COPYUID 3 1:2 8:9] ok\r\n").unwrap();
+    assert_eq!(rig.client(), "M4 UID SEARCH UID 1:*\r\n");
+    rig.server("* SEARCH 1 2\r\nM4 OK\r\n").unwrap();
+    assert_eq!(rig.client(), "M5 UID COPY 1:2 Done\r\n");
+    // What arrives now has not been copied and must not be touched.
+    rig.server("* 4 EXISTS\r\nM5 OK [COPYUID 3 1:2 8:9] ok\r\n")
+        .unwrap();
     assert_eq!(
         rig.client(),
-        "M5 UID STORE 1:2 +FLAGS.SILENT (\\Deleted)\r\n"
+        "M6 UID STORE 1:2 +FLAGS.SILENT (\\Deleted)\r\n"
     );
-    rig.server("M5 OK\r\n").unwrap();
-    assert_eq!(rig.client(), "M6 UID EXPUNGE 1:2\r\n");
-    rig.server("* 1 EXPUNGE\r\nM6 OK\r\n").unwrap();
+    rig.server("M6 OK\r\n").unwrap();
+    assert_eq!(rig.client(), "M7 UID EXPUNGE 1:2\r\n");
+    rig.server("* 1 EXPUNGE\r\nM7 OK\r\n").unwrap();
     assert_eq!(rig.take_said(), [format!("{id} moved Some(2) left=false")]);
 }
 
 #[test]
+fn a_move_by_sequence_numbers_without_move_goes_on_by_uid() {
+    let mut rig = Rig::ready(usize::MAX, "IMAP4rev1 UNSELECT UIDPLUS");
+    rig.select_inbox();
+    rig.submit(on(
+        "INBOX",
+        Request::Move(By::Sequence, uids(2, 2), name("Done")),
+    ))
+    .unwrap();
+    assert_eq!(rig.client(), "M4 UID SEARCH 2\r\n");
+    rig.server("* SEARCH 20\r\nM4 OK\r\n").unwrap();
+    assert_eq!(rig.client(), "M5 UID COPY 20 Done\r\n");
+    rig.server("* 1 EXPUNGE\r\nM5 OK\r\n").unwrap();
+    assert_eq!(
+        rig.client(),
+        "M6 UID STORE 20 +FLAGS.SILENT (\\Deleted)\r\n"
+    );
+}
+
+#[test]
+fn many_sequence_numbers_are_resolved_before_anything_moves() {
+    for copies in [true, false] {
+        let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+        rig.select_inbox();
+        let mut set = RangeSet::default();
+        for number in 0..3_000u32 {
+            set.insert(number * 2 + 1_001, number * 2 + 1_001);
+        }
+        let request = if copies {
+            Request::Copy(By::Sequence, set, name("Done"))
+        } else {
+            Request::Move(By::Sequence, set, name("Done"))
+        };
+        rig.submit(on("INBOX", request)).unwrap();
+        let sent = rig.client();
+        assert!(sent.lines().count() > 1);
+        for line in sent.lines() {
+            let tag = line.split(' ').next().unwrap();
+            assert!(line.contains("UID SEARCH RETURN (ALL)"), "{line}");
+            assert_eq!(rig.client(), "");
+            rig.server(&format!(
+                "* ESEARCH (TAG \"{tag}\") UID ALL 7:9\r\n{tag} OK\r\n"
+            ))
+            .unwrap();
+        }
+        let verb = if copies { "UID COPY" } else { "UID MOVE" };
+        assert!(rig.client().contains(&format!("{verb} 7:9 Done")));
+    }
+}
+
+#[test]
+fn how_to_move_is_settled_once() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    rig.select_inbox();
+    rig.submit(on(
+        "INBOX",
+        Request::Move(By::Uid, uids(2, 2), name("Done")),
+    ))
+    .unwrap();
+    rig.client();
+    rig.server("* CAPABILITY IMAP4rev1\r\nM4 OK moved\r\n")
+        .unwrap();
+    assert_eq!(rig.client(), "");
+    assert!(rig.take_said().concat().contains("left=false"));
+}
+
+#[test]
 fn move_without_uidplus_leaves_the_originals_marked() {
+    let mut rig = Rig::ready(usize::MAX, "IMAP4rev1 UNSELECT");
+    rig.select_inbox();
+    let request = || Request::Move(By::Uid, uids(1, 1), name("Done"));
+    rig.submit(on("INBOX", request())).unwrap();
+    rig.server("* SEARCH 1\r\nM4 OK\r\nM5 OK\r\nM6 OK\r\n")
+        .unwrap();
+    assert!(!rig.client().contains("EXPUNGE"));
+    assert!(rig.take_said().concat().contains("left=true"));
+    // Nothing is marked where nothing was copied.
+    rig.submit(on("INBOX", request())).unwrap();
+    rig.client();
+    rig.server("* SEARCH 1\r\nM7 OK\r\n").unwrap();
+    rig.client();
+    rig.server("M8 NO [TRYCREATE] no\r\n").unwrap();
+    assert_eq!(rig.client(), "");
+}
+
+#[test]
+fn a_refusal_after_a_success_says_that_something_was_done() {
     let mut rig = Rig::ready(usize::MAX, "IMAP4rev1 UNSELECT");
     rig.select_inbox();
     rig.submit(on(
@@ -591,18 +683,37 @@ fn move_without_uidplus_leaves_the_originals_marked() {
         Request::Move(By::Uid, uids(1, 1), name("Done")),
     ))
     .unwrap();
-    rig.server("M4 OK\r\nM5 OK\r\n").unwrap();
-    assert!(!rig.client().contains("EXPUNGE"));
-    assert!(rig.take_said().concat().contains("left=true"));
-    // Nothing is marked where nothing was copied.
-    rig.submit(on(
-        "INBOX",
-        Request::Move(By::Uid, uids(1, 1), name("Nowhere")),
-    ))
-    .unwrap();
-    rig.client();
-    rig.server("M6 NO [TRYCREATE] no\r\n").unwrap();
-    assert_eq!(rig.client(), "");
+    rig.session
+        .advance(&mut rig.input, &mut rig.output, &mut rig.gate)
+        .unwrap();
+    rig.input.push(b"* SEARCH 1\r\nM4 OK\r\nM5 OK copied\r\n");
+    rig.session
+        .advance(&mut rig.input, &mut rig.output, &mut rig.gate)
+        .unwrap();
+    rig.input.push(b"M6 NO read-only\r\n");
+    rig.session
+        .advance(&mut rig.input, &mut rig.output, &mut rig.gate)
+        .unwrap();
+    match rig.session.poll() {
+        Some(Output::End(_, Err(Failure::Rejected { partly, .. }))) => assert!(partly),
+        _ => panic!("the move should have failed"),
+    }
+}
+
+#[test]
+fn a_renamed_mailbox_is_selected_anew() {
+    for request in [
+        Request::Rename(name("INBOX"), name("Old")),
+        Request::Delete(name("INBOX")),
+    ] {
+        let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+        rig.select_inbox();
+        rig.submit(bare(request)).unwrap();
+        rig.client();
+        rig.server("M4 OK\r\n").unwrap();
+        rig.submit(on("INBOX", flags(1, 1))).unwrap();
+        assert_eq!(rig.client(), "M5 SELECT INBOX\r\n");
+    }
 }
 
 #[test]
@@ -685,6 +796,32 @@ fn what_the_server_says_unasked_reaches_whoever_asks() {
 }
 
 #[test]
+fn the_last_message_answers_for_the_star_whatever_its_number() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    rig.select_inbox();
+    let set = RangeSet::range(500, u32::MAX);
+    let request = Request::Fetch(By::Uid, set, Items::new().flags());
+    rig.submit(on("INBOX", request)).unwrap();
+    assert_eq!(rig.client(), "M4 UID FETCH 500:* (UID FLAGS)\r\n");
+    rig.server("* 2 FETCH (UID 8 FLAGS ())\r\n* 3 FETCH (UID 9 FLAGS ())\r\nM4 OK\r\n")
+        .unwrap();
+    assert_eq!(
+        rig.take_said(),
+        ["1 message Some(9) [] stream=None", "1 Done"]
+    );
+}
+
+#[test]
+fn vanished_takes_the_place_of_expunge() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    rig.select_inbox();
+    rig.submit(on("INBOX", Request::Expunge)).unwrap();
+    rig.server("* VANISHED (EARLIER) 1\r\n* VANISHED 4,6:7\r\nM4 OK\r\n")
+        .unwrap();
+    assert_eq!(rig.take_said(), ["1 expunged 3"]);
+}
+
+#[test]
 fn tags_that_are_not_under_way_end_the_session() {
     for answer in ["M4 OK\r\nM4 OK\r\n", "M5 OK\r\n", "M4 OK\r\nA1 OK\r\n"] {
         let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
@@ -714,28 +851,82 @@ fn bye_ends_the_session_except_after_logout() {
 
 #[test]
 fn a_reset_leaves_the_mailbox_and_expunges_nothing() {
-    for (capabilities, leaving) in [
-        ("IMAP4rev1 UNSELECT", "M4 UNSELECT\r\n"),
-        ("IMAP4rev1", "M4 EXAMINE INBOX\r\nM5 CLOSE\r\n"),
-    ] {
-        let mut rig = Rig::ready(usize::MAX, capabilities);
+    let mut rig = Rig::ready(usize::MAX, "IMAP4rev1 UNSELECT");
+    rig.select_inbox();
+    rig.session.reset();
+    rig.turn().unwrap();
+    assert_eq!(rig.client(), "M4 UNSELECT\r\n");
+    assert!(
+        rig.submit(bare(Request::Noop)).is_none(),
+        "nothing overlaps a reset"
+    );
+    rig.server("M4 OK\r\n").unwrap();
+    assert_eq!(rig.take_said(), ["reset"]);
+    rig.submit(on("INBOX", flags(1, 1))).unwrap();
+    assert!(rig.client().contains("SELECT INBOX"));
+}
+
+#[test]
+fn without_unselect_a_mailbox_is_closed_only_once_it_is_read_only() {
+    let begin = || {
+        let mut rig = Rig::ready(usize::MAX, "IMAP4rev1");
         rig.select_inbox();
         rig.session.reset();
         rig.turn().unwrap();
-        assert_eq!(rig.client(), leaving);
-        assert!(
-            rig.submit(bare(Request::Noop)).is_none(),
-            "nothing overlaps a reset"
-        );
-        rig.server("M4 OK\r\n").unwrap();
-        if leaving.contains("CLOSE") {
-            assert!(rig.take_said().is_empty());
-            rig.server("M5 OK\r\n").unwrap();
-        }
-        assert_eq!(rig.take_said(), ["reset"]);
-        rig.submit(on("INBOX", flags(1, 1))).unwrap();
-        assert!(rig.client().contains("SELECT INBOX"));
+        assert_eq!(rig.client(), "M4 EXAMINE INBOX\r\n");
+        rig
+    };
+    let mut rig = begin();
+    rig.server("M4 OK [READ-ONLY]\r\n").unwrap();
+    assert_eq!(rig.client(), "M5 CLOSE\r\n");
+    assert!(rig.take_said().is_empty());
+    rig.server("M5 OK\r\n").unwrap();
+    assert_eq!(rig.take_said(), ["reset"]);
+    let mut rig = begin();
+    rig.server("M4 NO gone\r\n").unwrap();
+    assert_eq!((rig.client().as_str(), rig.take_said().len()), ("", 1));
+    let mut rig = begin();
+    assert!(
+        rig.server("M4 BAD what\r\n").is_err(),
+        "still writable, perhaps"
+    );
+    assert_eq!(rig.client(), "");
+}
+
+#[test]
+fn unselect_without_the_command_closes_only_once_the_mailbox_is_read_only() {
+    let mut rig = Rig::ready(usize::MAX, "IMAP4rev1");
+    rig.select_inbox();
+    rig.submit(bare(Request::Unselect)).unwrap();
+    assert_eq!(rig.client(), "M4 EXAMINE INBOX\r\n");
+    rig.server("M4 BAD what\r\n").unwrap();
+    assert_eq!(rig.client(), "");
+    rig.submit(on("INBOX", flags(1, 1))).unwrap();
+    assert!(rig.client().contains("SELECT INBOX"));
+}
+
+#[test]
+fn events_are_bounded_in_bytes() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    rig.select_inbox();
+    let flags = "k".repeat(200_000);
+    for _ in 0..20 {
+        rig.server(&format!("* 1 FETCH (FLAGS ({flags}))\r\n"))
+            .unwrap();
     }
+    rig.submit(on("INBOX", Request::Events)).unwrap();
+    rig.server("M4 OK\r\n").unwrap();
+    let said = rig.take_said().concat();
+    assert!(said.len() < 2_000_000 && said.ends_with("Overflow]"));
+}
+
+#[test]
+fn a_server_that_never_stops_asking_is_refused() {
+    let mut rig = Rig::new(usize::MAX, Protection::Clear);
+    rig.server("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi\r\n")
+        .unwrap();
+    assert!(rig.server(&"+ \r\n".repeat(50)).is_err());
+    assert!(rig.client().len() < 500);
 }
 
 #[test]

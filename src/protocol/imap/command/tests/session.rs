@@ -12,7 +12,6 @@ fn commands_without_arguments() {
     assert_eq!(read(noop()), CommandBody::Noop);
     assert_eq!(read(logout()), CommandBody::Logout);
     assert_eq!(read(starttls()), CommandBody::StartTLS);
-    assert_eq!(read(idle()), CommandBody::Idle);
     assert_eq!(read(close()), CommandBody::Close);
     assert_eq!(read(unselect()), CommandBody::Unselect);
     assert_eq!(read(expunge()), CommandBody::Expunge);

@@ -1,0 +1,186 @@
+//! Ours against the peers: each job by all of them in turn, in several rounds.
+
+use std::path::Path;
+
+use crate::fixture::Fixture;
+use crate::job::{Client, Job, Order, Outcome, Result, Target, median};
+use crate::peers::maildir;
+
+/// One line of the table.
+pub(crate) struct Row {
+    pub(crate) job: String,
+    pub(crate) against: String,
+    /// Medians in seconds; the peer's is missing if it could not be had.
+    pub(crate) ours: f64,
+    pub(crate) theirs: Option<f64>,
+    /// The smallest and the largest ratio of one round.
+    pub(crate) spread: (f64, f64),
+    pub(crate) at_least: f64,
+}
+
+impl Row {
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        self.theirs.map(|theirs| theirs / self.ours)
+    }
+}
+
+type Measure<'a> = Box<dyn Fn() -> Result<Outcome> + 'a>;
+
+/// A job, who does it, and how much faster the first of them is to be than each other.
+struct Contest<'a> {
+    job: String,
+    ours: Measure<'a>,
+    others: Vec<(String, f64, Option<Measure<'a>>)>,
+}
+
+impl Contest<'_> {
+    fn hold(self, rounds: usize) -> Result<Vec<Row>> {
+        let mut ours = Vec::new();
+        let mut theirs = vec![Vec::new(); self.others.len()];
+        for round in 0..rounds {
+            eprintln!("{}: round {} of {rounds}", self.job, round + 1);
+            // Who is first changes, so that nobody always comes after the same one.
+            let count = self.others.len() + 1;
+            for place in 0..count {
+                match (place + round) % count {
+                    0 => ours.push((self.ours)()?.seconds),
+                    other => {
+                        if let (_, _, Some(measure)) = &self.others[other - 1] {
+                            theirs[other - 1].push(measure()?.seconds);
+                        }
+                    }
+                }
+            }
+        }
+        let row = |((against, at_least, measure), theirs): ((String, f64, Option<_>), Vec<f64>)| {
+            let ratios = || theirs.iter().zip(&ours).map(|(theirs, ours)| theirs / ours);
+            Row {
+                job: self.job.clone(),
+                against,
+                ours: median(ours.clone()),
+                spread: (
+                    ratios().fold(f64::INFINITY, f64::min),
+                    ratios().fold(0.0, f64::max),
+                ),
+                theirs: measure.is_some().then(|| median(theirs)),
+                at_least,
+            }
+        };
+        Ok(self.others.into_iter().zip(theirs).map(row).collect())
+    }
+}
+
+/// Holds all contests whose names contain `only`.
+pub(crate) fn all(
+    fixture: &Fixture,
+    bulk_fetch: &Path,
+    rounds: usize,
+    quick: bool,
+    only: &str,
+) -> Result<Vec<Row>> {
+    let (plain, tls) = (fixture.plain(), fixture.tls());
+    let far = fixture.far(&plain)?;
+    let (commands, far_commands) = if quick { (200, 5) } else { (2_000, 20) };
+    let version = maildir::mbsync_version();
+    let mbsync = |at_least| {
+        let name = match &version {
+            Some(version) => format!("mbsync {version}"),
+            None => "mbsync: not to be had here".to_owned(),
+        };
+        let measure = version
+            .is_some()
+            .then(|| Box::new(|| maildir::mbsync(&plain)) as Measure<'_>);
+        (name, at_least, measure)
+    };
+    let contests = [
+        Contest {
+            job: "fetch all into memory, one connection".to_owned(),
+            ours: by(Client::Ours, Job::FetchAll, &plain),
+            others: vec![
+                async_imap(1.0, Job::FetchAll, &plain),
+                rust_imap("rust-imap", 4.0, Job::FetchAll, &plain),
+            ],
+        },
+        Contest {
+            job: "the same, with TLS".to_owned(),
+            ours: by(Client::Ours, Job::FetchAll, &tls),
+            others: vec![
+                async_imap(1.0, Job::FetchAll, &tls),
+                rust_imap("rust-imap", 3.0, Job::FetchAll, &tls),
+            ],
+        },
+        Contest {
+            job: "`bulk_fetch` to Maildir, 4 connections".to_owned(),
+            ours: Box::new(|| maildir::bulk_fetch(bulk_fetch, &plain, 4)),
+            others: vec![mbsync(1.3)],
+        },
+        Contest {
+            job: "`bulk_fetch` to Maildir, 1 connection".to_owned(),
+            ours: Box::new(|| maildir::bulk_fetch(bulk_fetch, &plain, 1)),
+            others: vec![mbsync(1.0)],
+        },
+        Contest {
+            job: "all in pieces of 100, one connection, 10 ms each way".to_owned(),
+            ours: by(Client::Ours, Job::Chunks { chunk: 100 }, &far),
+            others: vec![async_imap(2.5, Job::Chunks { chunk: 100 }, &far)],
+        },
+        flags(
+            "`UID FETCH n FLAGS`, 16 threads, one connection",
+            commands,
+            3.5,
+            &plain,
+        ),
+        flags(
+            "`UID FETCH n FLAGS`, 16 threads, 10 ms each way",
+            far_commands,
+            12.0,
+            &far,
+        ),
+    ];
+    let mut rows = Vec::new();
+    for contest in contests {
+        if contest.job.contains(only) {
+            rows.extend(contest.hold(rounds)?);
+        }
+    }
+    Ok(rows)
+}
+
+fn flags<'a>(job: &str, each: u32, at_least: f64, target: &Target) -> Contest<'a> {
+    let measured = Job::Flags { threads: 16, each };
+    Contest {
+        job: job.to_owned(),
+        ours: by(Client::Ours, measured, target),
+        others: vec![rust_imap(
+            "rust-imap behind a Mutex",
+            at_least,
+            measured,
+            target,
+        )],
+    }
+}
+
+fn by<'a>(client: Client, job: Job, target: &Target) -> Measure<'a> {
+    let target = target.clone();
+    let order = Order {
+        client,
+        job,
+        target,
+    };
+    Box::new(move || order.carry_out())
+}
+
+fn async_imap<'a>(at_least: f64, job: Job, target: &Target) -> (String, f64, Option<Measure<'a>>) {
+    let measure = by(Client::AsyncImap, job, target);
+    ("async-imap".to_owned(), at_least, Some(measure))
+}
+
+fn rust_imap<'a>(
+    name: &str,
+    at_least: f64,
+    job: Job,
+    target: &Target,
+) -> (String, f64, Option<Measure<'a>>) {
+    let measure = by(Client::RustImap, job, target);
+    (name.to_owned(), at_least, Some(measure))
+}

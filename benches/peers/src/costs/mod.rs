@@ -1,0 +1,29 @@
+//! What mailpool costs by itself: each in a process of its own.
+
+mod crowd;
+mod idle;
+mod memory;
+mod opening;
+mod overhead;
+mod parsing;
+
+use crate::job::{Cost, Outcome, Result, Target};
+
+pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
+    match cost {
+        Cost::Warm => opening::warm(target),
+        Cost::Opening => opening::opening(target),
+        Cost::Overhead { threads } => overhead::overhead(threads),
+        Cost::Idle { seconds } => idle::wake_ups(target, seconds),
+        Cost::IdleMemory => idle::memory(target),
+        Cost::Allocations => memory::allocations(target),
+        Cost::OneByOne => memory::one_by_one(target),
+        Cost::Streamed => memory::streamed(target),
+        Cost::Headers => parsing::headers(target),
+        Cost::SearchAnswer { uids, step } => parsing::search_answer(uids, step),
+        Cost::Crowd {
+            connections,
+            callers,
+        } => crowd::crowd(target, connections, callers),
+    }
+}

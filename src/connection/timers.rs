@@ -1,0 +1,90 @@
+//! What is due at a connection, and when.
+
+use std::time::Instant;
+
+use super::clock::earlier;
+use super::event_loop::{EventLoop, Fail};
+use super::failure::{Failure, Phase};
+use crate::protocol::machine::Protocol;
+
+/// Until when the loop may sleep; `None` inside: until something happens.
+type Sleep = Option<Instant>;
+
+impl<P: Protocol> EventLoop<P> {
+    /// Does what is due, and says until when to sleep. `None`: the connection is to end.
+    pub(super) fn deadlines(&mut self) -> Result<Option<Sleep>, Fail<P>> {
+        let now = Instant::now();
+        if !self.ready {
+            if self.closing.is_some() {
+                return Err(Failure::Closed);
+            }
+            if self.open_by.is_some_and(|open_by| now >= open_by) {
+                return Err(Failure::TimedOut(Phase::Login));
+            }
+            return Ok(Some(self.open_by));
+        }
+        if let Some(closing) = &self.closing {
+            return match closing.deadline {
+                Some(deadline) if now >= deadline => Ok(None),
+                deadline => Ok(Some(deadline)),
+            };
+        }
+        let mut until = self.expire(now);
+        until = earlier(until, self.keep_alive(now));
+        until = earlier(until, self.stalled(now)?);
+        Ok(Some(until))
+    }
+
+    /// Ends the connection when it has been parked for its time.
+    fn expire(&mut self, now: Instant) -> Sleep {
+        let expires = self.parked_at?.checked_add(self.settings.idle_timeout)?;
+        if now < expires {
+            return Some(expires);
+        }
+        self.parked_at = None;
+        let keep = self.hooks.expire(self.shared.id)?;
+        self.begin_close(Some(keep), now.checked_add(self.settings.stall_timeout));
+        Some(now)
+    }
+
+    /// Says something harmless on a connection that nobody has used for long. Not inside an
+    /// exclusive session: the answer may move sequence numbers under its holder.
+    fn keep_alive(&mut self, now: Instant) -> Sleep {
+        let interval = self.settings.keep_alive?;
+        let idle = self.protocol.is_quiet() && self.in_flight.is_empty() && !self.queue.is_owned();
+        if !idle || self.closing.is_some() {
+            return None;
+        }
+        let due = self.last_out.max(self.last_in).checked_add(interval)?;
+        if now < due {
+            return Some(due);
+        }
+        self.protocol.keep_alive();
+        Some(now)
+    }
+
+    /// A server that owes an answer which nobody waits for any more, and says nothing, is of no
+    /// use to those who come later, however many they are.
+    fn stalled(&mut self, now: Instant) -> Result<Sleep, Fail<P>> {
+        let owes_to_nobody = if self.in_flight.is_empty() {
+            !self.protocol.is_quiet()
+        } else {
+            self.in_flight.values().any(|one| !one.promise.is_wanted())
+        };
+        if !owes_to_nobody {
+            self.given_up = None;
+            return Ok(None);
+        }
+        let since = *self.given_up.get_or_insert(now);
+        let Some(due) = since
+            .max(self.last_in)
+            .checked_add(self.settings.stall_timeout)
+        else {
+            return Ok(None);
+        };
+        if now >= due {
+            return Err(Failure::Stalled);
+        }
+        Ok(Some(due))
+    }
+}
