@@ -185,8 +185,8 @@ impl ExclusiveMailbox<'_> {
         }
     }
 
-    /// Moves messages by sequence number (MOVE, RFC 6851). Where the server has no MOVE they
-    /// are copied and stay behind marked `\Deleted`: there is no EXPUNGE by sequence number.
+    /// Moves messages by sequence number (MOVE, RFC 6851). Where the server has no MOVE, their
+    /// UIDs are found first, and it goes on as [`Mailbox::move_to`] does there.
     ///
     /// # Errors
     /// As [`Mailbox::move_to`].

@@ -289,8 +289,8 @@ impl Mailbox {
 
     /// Moves messages into another mailbox (UID MOVE, RFC 6851).
     ///
-    /// Where the server has no MOVE, they are copied, marked `\Deleted` and expunged by UID.
-    /// Where it has no UIDPLUS either, they stay behind marked `\Deleted`
+    /// Where the server has no MOVE, they are looked up, copied, marked `\Deleted` and expunged by
+    /// UID. Where it has no UIDPLUS either, they stay behind marked `\Deleted`
     /// ([`MoveOutcome::left_behind`]), since EXPUNGE would also remove what others have marked.
     ///
     /// # Errors

@@ -10,7 +10,7 @@
 //! progress. It never waits for one particular thing, so a command can go out while answers
 //! come in, and no user code runs here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -62,7 +62,7 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) input: ReceiveBuffer,
     pub(super) output: SendBuffer,
     pub(super) queue: CommandQueue<Order<P>, SignalPromise<P>>,
-    pub(super) in_flight: HashMap<OperationId, InFlight<P>>,
+    pub(super) in_flight: BTreeMap<OperationId, InFlight<P>>,
     pub(super) next_operation: OperationId,
     /// The callers that wait for a reset.
     pub(super) resets: Vec<SignalPromise<P>>,
@@ -108,7 +108,7 @@ impl<P: Protocol> EventLoop<P> {
             input: ReceiveBuffer::new(),
             output: SendBuffer::new(),
             queue: CommandQueue::default(),
-            in_flight: HashMap::new(),
+            in_flight: BTreeMap::new(),
             next_operation: 0,
             resets: Vec::new(),
             readable: false,
@@ -474,7 +474,7 @@ impl<P: Protocol> EventLoop<P> {
 }
 
 /// Lets an operation out while its caller still wants it.
-struct Commit<'a, P: Protocol>(&'a HashMap<OperationId, InFlight<P>>);
+struct Commit<'a, P: Protocol>(&'a BTreeMap<OperationId, InFlight<P>>);
 
 impl<P: Protocol> Gate for Commit<'_, P> {
     fn write(&mut self, id: OperationId) -> bool {

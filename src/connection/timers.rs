@@ -63,13 +63,13 @@ impl<P: Protocol> EventLoop<P> {
         Some(now)
     }
 
-    /// A server that owes an answer which nobody waits for any more, and says nothing, is of no
-    /// use to those who come later, however many they are.
+    /// Servers answer in order. One that owes the oldest answer to nobody any more, and says
+    /// nothing, is of no use to those who come later, however many they are. As long as somebody
+    /// waits for the oldest answer, the server may be at work on it.
     fn stalled(&mut self, now: Instant) -> Result<Sleep, Fail<P>> {
-        let owes_to_nobody = if self.in_flight.is_empty() {
-            !self.protocol.is_quiet()
-        } else {
-            self.in_flight.values().any(|one| !one.promise.is_wanted())
+        let owes_to_nobody = match self.in_flight.values().next() {
+            Some(oldest) => !oldest.promise.is_wanted(),
+            None => !self.protocol.is_quiet(),
         };
         if !owes_to_nobody {
             self.given_up = None;

@@ -81,8 +81,14 @@ fn the_loop_and_the_pool_name_no_protocol() {
 #[test]
 fn an_upward_import_would_be_found() {
     assert_eq!(
-        upward(2, "use crate::types::X;\nlet y = crate::pool::Y; // crate::client"),
+        upward(
+            2,
+            "use crate::types::X;\nlet y = crate::pool::Y; // crate::client"
+        ),
         ["line 2: crate::pool"]
     );
-    assert_eq!(upward(3, "use crate::error::Error;"), ["line 1: crate::error"]);
+    assert_eq!(
+        upward(3, "use crate::error::Error;"),
+        ["line 1: crate::error"]
+    );
 }

@@ -83,7 +83,7 @@ fn sequence_numbers_mean_nothing_outside_a_session() {
 }
 
 #[test]
-fn without_move_messages_moved_by_number_stay_behind_marked() {
+fn without_move_messages_moved_by_number_are_copied_and_expunged() {
     let server = Server::builder()
         .user(USER.0, USER.1)
         .mailbox(USER.0, "INBOX", (0..3).map(message))
@@ -97,10 +97,10 @@ fn without_move_messages_moved_by_number_stay_behind_marked() {
         .mailbox("INBOX")
         .move_sequence(seqs(2, 2), "Archive")
         .unwrap();
-    assert!(moved.left_behind);
+    assert!(!moved.left_behind);
     assert_eq!(server.store().messages(USER.0, "Archive").len(), 2);
-    let there = server.store().message(USER.0, "INBOX", 2).unwrap();
-    assert!(there.has_flag("\\Deleted"));
+    assert!(server.store().message(USER.0, "INBOX", 2).is_none());
+    assert_eq!(server.store().messages(USER.0, "INBOX").len(), 2);
 }
 
 #[test]

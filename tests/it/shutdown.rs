@@ -171,6 +171,8 @@ fn those_who_wait_for_a_connection_are_told() {
         let server = server_with(1);
         let client = builder(&server)
             .max_connections_per_server(2)
+            // Nothing but the shutdown ends their wait.
+            .timeout(None)
             .connect()
             .unwrap();
         std::thread::scope(|threads| {
@@ -183,13 +185,15 @@ fn those_who_wait_for_a_connection_are_told() {
                 wait.recv().unwrap();
             });
             holds.recv().unwrap();
-            let waiting: Vec<_> = (0..4)
-                .map(|_| threads.spawn(move || client.create_connection().unwrap_err()))
-                .collect();
+            let (sender, told) = mpsc::channel();
+            for _ in 0..4 {
+                let sender = sender.clone();
+                threads.spawn(move || sender.send(client.create_connection().unwrap_err()));
+            }
             until("they wait", || client.stats().waiting == 4);
             client.shutdown(LONG).unwrap();
-            for waiting in waiting {
-                let error = waiting.join().unwrap();
+            for _ in 0..4 {
+                let error = told.recv_timeout(LONG / 3).expect("told at once");
                 assert!(matches!(error.kind(), ErrorKind::ShutDown), "{error:?}");
             }
             give_back.send(()).unwrap();

@@ -300,7 +300,7 @@ fn what_was_said_before_tls_is_forgotten() {
             .send(
                 "* CAPABILITY IMAP4rev1 UIDPLUS NAMESPACE AUTH=PLAIN\r\n* 3 EXISTS\r\n\
                  * FLAGS (\\Seen)\r\n* OK [ALERT] trust me\r\n* 1 FETCH (FLAGS ())\r\n\
-                 * OK [CAPABILITY IMAP4rev1 NAMESPACE] x\r\n{tag} OK go\r\n",
+                 * OK [CAPABILITY IMAP4rev1 NAMESPACE AUTH=PLAIN] x\r\n{tag} OK go\r\n",
             )
             .starttls()
             .expect("{tag} CAPABILITY")

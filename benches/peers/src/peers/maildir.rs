@@ -35,7 +35,8 @@ pub(crate) fn mbsync(target: &Target) -> Result<Outcome> {
     let directory = tempfile::tempdir()?;
     let root = directory.path();
     let out = root.join("out");
-    // Debian's 1.4 says SSLType.
+    fs::create_dir(root.join("boxes"))?;
+    // Version 1.4 says SSLType, 1.5 says TLSType.
     let text = format!(
         "FSync no\n\
          IMAPAccount account\nHost 127.0.0.1\nPort {port}\nUser {user}\nPass {password}\n\

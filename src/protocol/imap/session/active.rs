@@ -9,7 +9,9 @@ use super::seen::Seen;
 use super::steps::{Steps, copy_lines, move_lines};
 use crate::protocol::imap::command::{self, CommandLine};
 use crate::protocol::machine::{Gate, OperationId, Output};
+use crate::types::ids::Uid;
 use crate::types::invalid::InvalidArgument;
+use crate::types::listing::MailboxStatus;
 use crate::types::mailbox_info::MailboxInfo;
 use crate::types::range_set::RangeSet;
 use crate::types::request::{Append, Store};
@@ -72,6 +74,15 @@ impl Active {
 
     pub(super) fn fail(&mut self, failure: Failure) {
         self.failure.get_or_insert(failure);
+    }
+
+    /// Whether this is a COPY or MOVE that a message belongs to, as far as its UID tells.
+    pub(super) fn copies(&self, uid: Uid) -> bool {
+        let (Request::Copy(by, set, _) | Request::Move(by, set, _)) = &self.operation.request
+        else {
+            return false;
+        };
+        *by == By::Sequence || set.contains(uid.get()) || set.last() == Some(u32::MAX)
     }
 }
 
@@ -376,7 +387,12 @@ impl Session {
                 if let End::Found(found) = &mut end {
                     found.numbers.extend(active.gathered);
                 }
-                Ok(end)
+                match &end {
+                    End::Status(status) if *status == MailboxStatus::new(status.name.clone()) => {
+                        Err(Failure::protocol("STATUS was answered without any figures"))
+                    }
+                    _ => Ok(end),
+                }
             }
         };
         self.outputs.push_back(Output::End(id, result));
@@ -422,9 +438,7 @@ pub(super) fn empty_end(request: &Request) -> End {
         Request::Enable(_) => End::Enabled(Vec::new()),
         Request::List { .. } | Request::Lsub { .. } => End::List(Vec::new()),
         Request::Namespace => End::Namespaces(crate::types::listing::Namespaces::default()),
-        Request::Status(name, _) => {
-            End::Status(crate::types::listing::MailboxStatus::new(name.clone()))
-        }
+        Request::Status(name, _) => End::Status(MailboxStatus::new(name.clone())),
         Request::Append(..) => End::Appended(None),
         Request::Search(..) => End::Found(Found::default()),
         Request::Store(..) => End::Stored(Stored::default()),

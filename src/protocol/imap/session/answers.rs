@@ -1,6 +1,7 @@
 //! What the server says, and what it means for the session and for its operations.
 
 use super::Session;
+use super::active::Active;
 use super::commands::{Command, Kind, Owner, tag_number};
 use super::operation::{End, Failure};
 use crate::protocol::imap::response::{self, Response, SearchResult, Status, StatusKind, Untagged};
@@ -8,7 +9,7 @@ use crate::protocol::machine::OperationId;
 use crate::types::ids::{ModSeq, Uid};
 use crate::types::mailbox_info::MailboxEvent;
 use crate::types::range_set::RangeSet;
-use crate::types::response_code::ResponseCode;
+use crate::types::response_code::{CopyUid, ResponseCode};
 use crate::wire::frame::Frame;
 use crate::wire::framer::{Framed, Refused};
 use crate::wire::receive::ReceiveBuffer;
@@ -266,12 +267,7 @@ impl Session {
             }
             Untagged::MailboxStatus(status) => {
                 let name = status.name.clone();
-                let is_status = |kind: &Kind| matches!(kind, Kind::Status(_));
-                let of_name = |kind: &Kind| matches!(kind, Kind::Status(of) if *of == name);
-                let asked = self.commands.iter().filter(|one| is_status(&one.kind));
-                // A server may write the name in another way; one question has one answer.
-                let only_one = asked.count() == 1;
-                let end = self.end_of(|kind| of_name(kind) || (only_one && is_status(kind)));
+                let end = self.end_of(|kind| matches!(kind, Kind::Status(of) if *of == name));
                 if let Some(End::Status(result)) = end {
                     *result = status;
                 }
@@ -368,7 +364,7 @@ impl Session {
             return Ok(());
         };
         if let ResponseCode::CopyUid(uids) = code {
-            match self.end_of(|kind| matches!(kind, Kind::Move | Kind::Copy)) {
+            match self.end_of_copy(&uids) {
                 Some(End::Moved(moved)) => merge_copies(&mut moved.copy_uid, uids),
                 Some(End::Copied(copies)) => merge_copies(copies, uids),
                 _ => {}
@@ -376,8 +372,11 @@ impl Session {
             return Ok(());
         }
         if let ResponseCode::AppendUid(uids) = code {
-            if let Some(End::Appended(result)) = self.end_of(|kind| matches!(kind, Kind::Append)) {
-                *result = Some(uids);
+            let id = self
+                .active_of(|kind| matches!(kind, Kind::Append))
+                .find_map(|(id, active)| matches!(active.end, End::Appended(None)).then_some(id));
+            if let Some(active) = id.and_then(|id| self.active.get_mut(&id)) {
+                active.end = End::Appended(Some(uids));
             }
             return Ok(());
         }
@@ -421,6 +420,29 @@ impl Session {
         let Owner::Operation(id) = command.owner else {
             return None;
         };
+        self.active.get_mut(&id).map(|active| &mut active.end)
+    }
+
+    /// The operations whose commands `is_for` accepts, the oldest first.
+    fn active_of(
+        &self,
+        is_for: impl Fn(&Kind) -> bool,
+    ) -> impl Iterator<Item = (OperationId, &Active)> {
+        let commands = self.commands.iter().filter(move |one| is_for(&one.kind));
+        commands.filter_map(|command| match command.owner {
+            Owner::Operation(id) => Some((id, self.active.get(&id)?)),
+            _ => None,
+        })
+    }
+
+    /// The result of the COPY or MOVE that an untagged COPYUID belongs to: the oldest one that
+    /// is about these messages. The oldest of all may be another one, whose tagged answer the
+    /// server holds back: Dovecot sends that of a COPY after the COPYUID of the MOVE behind it.
+    fn end_of_copy(&mut self, uids: &CopyUid) -> Option<&mut End> {
+        let first = uids.source().at(0)?;
+        let id = self
+            .active_of(|kind| matches!(kind, Kind::Move | Kind::Copy))
+            .find_map(|(id, active)| active.copies(first).then_some(id))?;
         self.active.get_mut(&id).map(|active| &mut active.end)
     }
 
@@ -563,10 +585,7 @@ impl Session {
     }
 }
 
-fn merge_copies(
-    result: &mut Option<crate::types::response_code::CopyUid>,
-    uids: crate::types::response_code::CopyUid,
-) {
+fn merge_copies(result: &mut Option<CopyUid>, uids: CopyUid) {
     match result {
         None => *result = Some(uids),
         Some(earlier) => earlier.append(&uids),

@@ -812,6 +812,40 @@ fn the_last_message_answers_for_the_star_whatever_its_number() {
 }
 
 #[test]
+fn an_untagged_copyuid_belongs_to_the_command_about_its_messages() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    rig.select_inbox();
+    let to = || MailboxName::new("b").unwrap();
+    rig.submit(on("INBOX", Request::Copy(By::Uid, uids(1, 3), to())));
+    rig.submit(on("INBOX", Request::Move(By::Uid, uids(5, 6), to())));
+    assert_eq!(rig.client(), "M4 UID COPY 1:3 b\r\nM5 UID MOVE 5:6 b\r\n");
+    // As Dovecot has it: the answer to COPY waits for the end of the MOVE.
+    rig.server(
+        "* OK [COPYUID 7 5:6 20:21] moved\r\nM4 OK [COPYUID 7 1:3 30:32] copied\r\nM5 OK\r\n",
+    )
+    .unwrap();
+    assert_eq!(
+        rig.take_said(),
+        ["1 copied Some(3)", "2 moved Some(2) left=false"]
+    );
+}
+
+#[test]
+fn untagged_appenduids_go_to_one_append_after_the_other() {
+    let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
+    for _ in 0..2 {
+        let append = Append::new("x");
+        rig.submit(bare(Request::Append(MailboxName::inbox(), append)));
+    }
+    rig.server("* OK [APPENDUID 7 1] one\r\n* OK [APPENDUID 7 2] two\r\nM2 OK\r\nM3 OK\r\n")
+        .unwrap();
+    assert_eq!(
+        rig.take_said(),
+        ["0 appended Some(1)", "1 appended Some(2)"]
+    );
+}
+
+#[test]
 fn vanished_takes_the_place_of_expunge() {
     let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
     rig.select_inbox();
