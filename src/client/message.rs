@@ -231,7 +231,8 @@ impl Body {
     }
 
     /// Reads the bytes one after the other; of a streamed body only what is needed is in
-    /// memory.
+    /// memory. What the server sends after a streamed body, flags for instance, comes from
+    /// [`BodyReader::finish`].
     pub fn into_reader(self) -> BodyReader {
         match self.content {
             Content::Memory(bytes) => BodyReader {

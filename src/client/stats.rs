@@ -15,7 +15,8 @@ pub struct Stats {
     pub parked: usize,
     /// Threads that wait for a connection.
     pub waiting: usize,
-    /// Connections opened since the client was made, the main connection included.
+    /// Connections begun since the client was made, the main connection included, and those that
+    /// could not be opened too.
     pub opened: u64,
     /// Times that a parked connection was handed out again.
     pub reused: u64,

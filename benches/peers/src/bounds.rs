@@ -34,10 +34,11 @@ pub(crate) struct Bench<'a> {
 type Measurement<'a> = (&'static str, fn(&Bench<'a>) -> Result<Vec<Row>>);
 
 pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let measurements: [Measurement<'_>; 9] = [
+    let measurements: [Measurement<'_>; 10] = [
         ("create_connection", create_connection),
         ("open and authenticate", opening),
         ("overhead", overhead),
+        ("floor", floor),
         ("idle", idle),
         ("allocations", allocations),
         ("memory", memory),
@@ -131,7 +132,12 @@ fn opening(bench: &Bench<'_>) -> Result<Vec<Row>> {
         let found = costs(bench.rounds, Cost::Opening, &far)?;
         let what = format!("open and authenticate, 10 ms each way, {name}: {trips} round trips");
         let ratio = found.seconds / (trips * round_trip);
-        let note = format!("{:.1} ms", found.seconds * 1e3);
+        let note = format!(
+            "{:.1} ms; the client's first connection {:.1} ms; a NOOP {:.1} ms",
+            found.seconds * 1e3,
+            found.figure("first") * 1e3,
+            found.figure("round_trip") * 1e3
+        );
         rows.push(row(what, ratio, "x", Bound::AtMost(1.15)).note(note));
     }
     Ok(rows)
@@ -151,6 +157,18 @@ fn overhead(bench: &Bench<'_>) -> Result<Vec<Row>> {
             micro("bare_each"),
         );
         rows.push(row(what, found.seconds * 1e6, "µs", Bound::AtMost(40.0)).note(note));
+    }
+    Ok(rows)
+}
+
+fn floor(bench: &Bench<'_>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for batch in [1, 16] {
+        let found = costs(bench.rounds, Cost::Floor { batch }, &bench.fixture.plain())?;
+        let what = format!(
+            "the server's own `UID FETCH n FLAGS`, bare socket, one thread, {batch} at a time"
+        );
+        rows.push(row(what, found.seconds * 1e6, "µs", Bound::None));
     }
     Ok(rows)
 }
@@ -219,7 +237,11 @@ fn memory(bench: &Bench<'_>) -> Result<Vec<Row>> {
     for (name, target) in [("plain", &plain), ("TLS", &tls)] {
         let idle = cost(Cost::IdleMemory, target)?;
         let what = format!("memory of 10 idle connections, {name}, touched stacks included");
-        let note = format!("the first of them {:.2} MiB", idle.figure("first") / MIB);
+        let note = format!(
+            "the first of them {:.2} MiB; after 100 messages over each {:.2} MiB",
+            idle.figure("first") / MIB,
+            idle.figure("used") / MIB
+        );
         let all = idle.figure("all") / MIB;
         rows.push(row(what, all, "MiB", Bound::AtMost(4.0)).note(note));
     }
@@ -263,49 +285,50 @@ fn growth(bench: &Bench<'_>) -> Result<Vec<Row>> {
         few * 1e3
     );
     rows.push(row(format!("{name}: time"), wall, "x", Bound::AtMost(10.5)).note(note));
-    let instructions = |target: &Target| {
-        let order = Order {
-            client: Client::Ours,
-            job: Job::Cost(Cost::Headers),
-            target: target.clone(),
-        };
-        order.count_instructions()
-    };
-    match targets.each_ref().map(instructions) {
-        [Ok(few), Ok(many)] => {
-            let note = format!("{:.0} million against {:.0} million", many / 1e6, few / 1e6);
-            let what = format!("{name}: our instructions (callgrind)");
-            rows.push(row(what, many / few, "x", Bound::AtMost(10.5)).note(note));
-        }
-        [Err(error), _] | [_, Err(error)] => eprintln!("callgrind: {error}"),
-    }
+    let counted = |target: &Target| instructions(Cost::Headers, target);
+    let empty = bench.fixture.mailbox("headers", headers_only(1));
+    let none = counted(&empty)?;
+    let [few, many] = [counted(&targets[0])? - none, counted(&targets[1])? - none];
+    let note = format!("{:.0} million against {:.0} million", many / 1e6, few / 1e6);
+    let what = format!("{name}: our instructions (callgrind)");
+    rows.push(row(what, many / few, "x", Bound::AtMost(10.5)).note(note));
     Ok(rows)
 }
 
 fn search(bench: &Bench<'_>) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for (name, step) in [("one after the other", 1), ("every other number", 2)] {
-        let [few, many] = [100_000, 1_000_000].map(|uids| {
-            costs(
-                bench.rounds,
-                Cost::SearchAnswer { uids, step },
-                &Target::default(),
-            )
-        });
-        let (few, many) = (few?, many?);
+        let job = |uids| Cost::SearchAnswer { uids, step };
+        let found = costs(bench.rounds, job(1_000_000), &Target::default())?;
+        let counted = |uids| instructions(job(uids), &Target::default());
+        // What it takes to start and to log in is no part of the answer.
+        let [none, few, many] = [counted(1)?, counted(100_000)?, counted(1_000_000)?];
         let note = format!(
-            "{:.1} ms against {:.1} ms; kept as {} ranges, {} allocations, {:.1} MiB allocated on the way",
-            many.figure("cpu") * 1e3,
-            few.figure("cpu") * 1e3,
-            many.figure("ranges"),
-            many.figure("allocations"),
-            many.figure("allocated") / MIB,
+            "{:.0} million against {:.0} million; {:.1} ms of processor time; kept as {} ranges; \
+             {} allocations of {:.1} MiB on the way",
+            (many - none) / 1e6,
+            (few - none) / 1e6,
+            found.figure("cpu") * 1e3,
+            found.figure("ranges"),
+            found.figure("allocations"),
+            found.figure("allocated") / MIB,
         );
-        let what = format!("SEARCH with 1,000,000 UIDs, {name}, against 100,000: processor time");
-        let ratio = many.figure("cpu") / few.figure("cpu");
+        let what = format!(
+            "SEARCH with 1,000,000 UIDs, {name}, against 100,000: instructions (callgrind)"
+        );
+        let ratio = (many - none) / (few - none);
         rows.push(row(what, ratio, "x", Bound::AtMost(10.5)).note(note));
     }
     Ok(rows)
+}
+
+fn instructions(cost: Cost, target: &Target) -> Result<f64> {
+    let order = Order {
+        client: Client::Ours,
+        job: Job::Cost(cost),
+        target: target.clone(),
+    };
+    order.count_instructions()
 }
 
 fn crowd(bench: &Bench<'_>) -> Result<Vec<Row>> {

@@ -102,7 +102,7 @@ pub(crate) fn all(
             ],
         },
         Contest {
-            job: "the same, with TLS".to_owned(),
+            job: "fetch all into memory, one connection, TLS".to_owned(),
             ours: by(Client::Ours, Job::FetchAll, &tls),
             others: vec![
                 async_imap(1.0, Job::FetchAll, &tls),

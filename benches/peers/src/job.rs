@@ -63,6 +63,7 @@ pub(crate) enum Cost {
     Warm,
     Opening,
     Overhead { threads: u32 },
+    Floor { batch: u32 },
     Idle { seconds: u64 },
     IdleMemory,
     Allocations,

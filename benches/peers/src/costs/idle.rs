@@ -17,7 +17,7 @@ pub(crate) fn wake_ups(target: &Target, seconds: u64) -> Result<Outcome> {
     let client = builder(target)?
         .max_connections_per_server(CONNECTIONS)
         .connect()?;
-    with_all(&client, || {
+    with_all(&client, true, || {
         thread::sleep(Duration::from_millis(500));
         let (wakeups, switches) = (client.stats().wakeups, process::switches_of_connections());
         let cpu = process::cpu_time();
@@ -35,21 +35,33 @@ pub(crate) fn wake_ups(target: &Target, seconds: u64) -> Result<Outcome> {
 
 /// What they hold: the growth of the process, with what has been touched of their stacks.
 pub(crate) fn memory(target: &Target) -> Result<Outcome> {
-    let builder = builder(target)?.max_connections_per_server(CONNECTIONS);
-    let before = process::memory("RssAnon");
-    let client = builder.connect()?;
-    let one = process::memory("RssAnon");
-    with_all(&client, || {
-        thread::sleep(Duration::from_millis(500));
-        let all = process::memory("RssAnon");
-        Ok(Outcome::default()
-            .with("first", one - before)
-            .with("all", all - before))
-    })
+    let grown = |used: bool| -> Result<(f64, f64)> {
+        let builder = builder(target)?.max_connections_per_server(CONNECTIONS);
+        let before = process::memory("RssAnon");
+        let client = builder.connect()?;
+        let one = process::memory("RssAnon");
+        let outcome = with_all(&client, used, || {
+            thread::sleep(Duration::from_millis(500));
+            Ok(Outcome::seconds(process::memory("RssAnon")))
+        })?;
+        Ok((one - before, outcome.seconds - before))
+    };
+    let (first, all) = grown(false)?;
+    // The second client finds what malloc has kept of the first one's memory.
+    let (_, used) = grown(true)?;
+    Ok(Outcome::default()
+        .with("first", first)
+        .with("all", all)
+        .with("used", used))
 }
 
-/// Runs `job` while all connections are open and have been used.
-fn with_all(client: &ImapClient, job: impl FnOnce() -> Result<Outcome>) -> Result<Outcome> {
+/// Runs `job` while all connections are open and, if so wanted, have been used.
+fn with_all(
+    client: &ImapClient,
+    used: bool,
+    job: impl FnOnce() -> Result<Outcome>,
+) -> Result<Outcome> {
+    let use_it = |client| if used { use_it(client) } else { Ok(()) };
     use_it(client)?;
     let barrier = Barrier::new(CONNECTIONS);
     thread::scope(|scope| {

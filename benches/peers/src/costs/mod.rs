@@ -14,6 +14,7 @@ pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
         Cost::Warm => opening::warm(target),
         Cost::Opening => opening::opening(target),
         Cost::Overhead { threads } => overhead::overhead(threads),
+        Cost::Floor { batch } => overhead::floor(target, batch),
         Cost::Idle { seconds } => idle::wake_ups(target, seconds),
         Cost::IdleMemory => idle::memory(target),
         Cost::Allocations => memory::allocations(target),

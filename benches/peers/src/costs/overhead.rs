@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Instant;
 
 use crate::job::{Outcome, Result, Target, median};
+use crate::peers;
 use crate::peers::ours::builder;
 use crate::responder;
 
@@ -72,6 +73,27 @@ where
     Ok((median(times.into_iter().flat_map(|(times, _)| times)), each))
 }
 
+/// What the server alone needs for a command when nobody parses its answers: `batch` of them
+/// with each write.
+pub(crate) fn floor(target: &Target, batch: u32) -> Result<Outcome> {
+    let mut socket = Bare::connect(target.port)?;
+    let (user, password) = (&target.user, &target.password);
+    socket.send(&format!("a LOGIN {user} {password}\r\n"), "a")?;
+    socket.send("b EXAMINE INBOX\r\n", "b")?;
+    let turns = COMMANDS / 4 / batch;
+    let start = Instant::now();
+    for turn in 0..turns {
+        let mut commands = String::new();
+        for number in 0..batch {
+            let uid = peers::uid(target, number, turn);
+            commands.push_str(&format!("c{number} UID FETCH {uid} (UID FLAGS)\r\n"));
+        }
+        socket.send(&commands, &format!("c{}", batch - 1))?;
+    }
+    let each = start.elapsed().as_secs_f64() / f64::from(turns * batch);
+    Ok(Outcome::seconds(each))
+}
+
 struct Bare {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -87,6 +109,21 @@ impl Bare {
         };
         bare.line()?;
         Ok(bare)
+    }
+
+    /// Sends these commands at once and reads until the last one has been answered.
+    fn send(&mut self, commands: &str, last_tag: &str) -> Result<()> {
+        self.stream.write_all(commands.as_bytes())?;
+        let end = format!("\r\n{last_tag} OK");
+        let mut seen = b"\r\n".to_vec();
+        while !(seen.ends_with(b"\r\n") && seen.windows(end.len()).any(|at| at == end.as_bytes())) {
+            let count = self.stream.read(&mut self.buffer)?;
+            if count == 0 {
+                return Err("the server has gone".into());
+            }
+            seen.extend_from_slice(&self.buffer[..count]);
+        }
+        Ok(())
     }
 
     fn noop(&mut self) -> Result<()> {

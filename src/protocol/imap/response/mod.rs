@@ -33,7 +33,7 @@ mod section;
 mod status;
 mod structure;
 
-pub(crate) use self::attributes::{Attributes, OpenSection, SectionKind};
+pub(crate) use self::attributes::{Attributes, OpenSection, SectionData, SectionKind};
 use self::list::{lossy, words};
 use self::structure::Bounds;
 use crate::types::capability::Capabilities;

@@ -274,7 +274,7 @@ impl Session {
             }
             Untagged::Search { numbers, mod_seq } => self.found(None, &numbers, mod_seq),
             Untagged::ESearch(result) => self.extended_search(result),
-            Untagged::Fetch(fetch) => self.fetched(fetch, frame),
+            Untagged::Fetch(fetch) => self.fetched(fetch, frame.open_literal, frame.len()),
             other => self.mailbox_data(other),
         }
         Ok(())

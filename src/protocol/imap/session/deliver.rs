@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Session;
 use super::answers::uid_in;
 use super::commands::{Kind, Owner};
+use super::held::Held;
 use super::operation::{By, End, Part, Refusal, StreamedSection};
 use crate::protocol::imap::response::{self, Attributes, Fetch, OpenSection};
 use crate::protocol::machine::{OperationId, Output};
@@ -14,18 +15,28 @@ use crate::types::range_set::RangeSet;
 use crate::wire::frame::Frame;
 
 /// A literal that is being handed on in chunks.
-#[derive(Clone)]
+#[derive(Default)]
 pub(super) struct Stream {
     /// `None`: nobody wants it.
     to: Option<OperationId>,
     seq: Option<SeqNum>,
+    /// It is kept until the message's UID comes.
+    held: Option<Box<Held>>,
 }
 
 impl Session {
     /// A FETCH response, perhaps with a literal that follows in chunks.
-    pub(super) fn fetched(&mut self, fetch: Fetch, frame: &Frame) {
-        let open_literal = frame.open_literal;
+    pub(super) fn fetched(&mut self, mut fetch: Fetch, open_literal: Option<u64>, size: usize) {
         let seq = fetch.seq;
+        if fetch.attributes.uid.is_none() && self.oldest_fetch().is_some() {
+            if let Some(open) = fetch.open.take() {
+                self.stream = Some(Stream {
+                    held: Some(Box::new(Held::new(seq, fetch.attributes, open))),
+                    ..Stream::default()
+                });
+                return;
+            }
+        }
         let owner = self.owner_of(&fetch);
         if open_literal.is_some() {
             self.stream = Some(Stream {
@@ -34,6 +45,7 @@ impl Session {
                     _ => None,
                 },
                 seq: Some(seq),
+                held: None,
             });
         }
         match owner {
@@ -55,12 +67,12 @@ impl Session {
                     uid_validity: selected.and_then(|selected| selected.info.uid_validity),
                     attributes: Box::new(fetch.attributes),
                     stream: fetch.open.map(streamed),
-                    size: frame.len(),
+                    size,
                 };
                 self.part(id, part);
             }
             Some(Owned::Store(id)) => {
-                if self.may_hold(id, frame.len()) {
+                if self.may_hold(id, size) {
                     self.stored(id, seq, fetch.attributes);
                 }
             }
@@ -147,18 +159,80 @@ impl Session {
     }
 
     pub(super) fn chunk(&mut self, bytes: Bytes) {
-        if let Some(id) = self.stream.as_ref().and_then(|stream| stream.to) {
+        let limit = self.config.limits.buffered_body();
+        let Some(stream) = &mut self.stream else {
+            return;
+        };
+        if let Some(held) = &mut stream.held {
+            if held.push(bytes) > limit {
+                let reason = format!(
+                    "message {} came without its UID, and {limit} bytes of it do not hold it",
+                    held.seq
+                );
+                stream.held = None;
+                self.refuse_oldest(reason, true);
+            }
+            return;
+        }
+        if let Some(id) = stream.to {
             self.part(id, Part::Chunk(bytes));
+        }
+    }
+
+    /// The oldest FETCH of a caller.
+    fn oldest_fetch(&self) -> Option<OperationId> {
+        self.commands
+            .iter()
+            .find_map(|one| match (&one.kind, one.owner) {
+                (Kind::Fetch { .. }, Owner::Operation(id)) => Some(id),
+                _ => None,
+            })
+    }
+
+    /// Tells the oldest FETCH that it misses a message.
+    fn refuse_oldest(&mut self, reason: String, is_limit: bool) {
+        if let Some(id) = self.oldest_fetch() {
+            self.part(
+                id,
+                Part::Refused(Refusal {
+                    uid: None,
+                    reason,
+                    is_limit,
+                    continued: false,
+                }),
+            );
+        }
+    }
+
+    /// What follows a body that was held back.
+    fn rest_of_held(&mut self, held: Held, frame: &Frame) {
+        match response::parse_fetch_rest(frame, &self.config.limits, held.seq) {
+            Ok(rest) => {
+                let (fetch, held) = held.complete(rest);
+                self.fetched(fetch, frame.open_literal, held + frame.len());
+            }
+            Err(error) => {
+                if frame.open_literal.is_some() {
+                    self.stream = Some(Stream::default());
+                }
+                self.refuse_oldest(error.to_string(), error.is_limit());
+            }
         }
     }
 
     /// What follows a streamed literal; perhaps another one.
     pub(super) fn rest_of_stream(&mut self, frame: &Frame) {
-        let Some(stream) = self.stream.take() else {
+        let Some(mut stream) = self.stream.take() else {
             return;
         };
+        if let Some(held) = stream.held.take() {
+            return self.rest_of_held(*held, frame);
+        }
         if frame.open_literal.is_some() {
-            self.stream = Some(stream.clone());
+            self.stream = Some(Stream {
+                held: None,
+                ..stream
+            });
         }
         let (Some(id), Some(seq)) = (stream.to, stream.seq) else {
             return;
@@ -206,7 +280,13 @@ impl Session {
 
     /// What follows a streamed literal went beyond a limit.
     pub(super) fn break_stream(&mut self, reason: &str) {
-        let Some(id) = self.stream.take().and_then(|stream| stream.to) else {
+        let Some(stream) = self.stream.take() else {
+            return;
+        };
+        if stream.held.is_some() {
+            return self.refuse_oldest(reason.to_owned(), true);
+        }
+        let Some(id) = stream.to else {
             return;
         };
         self.part(
@@ -245,10 +325,7 @@ impl Session {
             owner
         });
         if frame.open_literal.is_some() {
-            self.stream = Some(Stream {
-                to: None,
-                seq: None,
-            });
+            self.stream = Some(Stream::default());
         }
         let Some(Owner::Operation(id)) = owner else {
             return;

@@ -10,6 +10,7 @@ mod active;
 mod answers;
 mod commands;
 mod deliver;
+mod held;
 mod login;
 pub(crate) mod operation;
 mod overlap;

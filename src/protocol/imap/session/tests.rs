@@ -764,6 +764,29 @@ fn a_large_body_is_streamed_in_chunks() {
 }
 
 #[test]
+fn a_large_body_whose_uid_comes_last_is_held_until_it_comes() {
+    at_every_split(|step| {
+        let mut rig = Rig::ready(step, CAPABILITIES);
+        rig.select_inbox();
+        rig.submit(on("INBOX", bodies(1, 2))).unwrap();
+        let body = "x".repeat(50);
+        rig.server(&format!(
+            "* 1 FETCH (FLAGS () BODY[] {{50}}\r\n{body} UID 1)\r\n\
+             * 2 FETCH (BODY[] {{2}}\r\nyz UID 2)\r\nM4 OK\r\n"
+        ))
+        .unwrap();
+        assert_eq!(
+            rig.take_said(),
+            [
+                format!("1 message Some(1) [{body:?}] stream=None"),
+                "1 message Some(2) [\"yz\"] stream=None".to_owned(),
+                "1 Done".to_owned()
+            ]
+        );
+    });
+}
+
+#[test]
 fn a_message_that_cannot_be_read_is_refused_and_the_others_follow() {
     let mut rig = Rig::ready(usize::MAX, CAPABILITIES);
     rig.select_inbox();
