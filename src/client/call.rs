@@ -26,6 +26,17 @@ impl Patience {
     pub(crate) fn begin(&self) -> Option<Instant> {
         earlier(self.timeout.and_then(clock::after), self.deadline)
     }
+
+    /// The deadline of a call that begins now. Where it has passed already, nothing is sent.
+    pub(crate) fn begin_call(&self) -> Result<Option<Instant>> {
+        let deadline = self.begin();
+        if deadline.is_some_and(|deadline| clock::now() >= deadline) {
+            return Err(Error::not_sent(ErrorKind::Timeout {
+                phase: Phase::Queue,
+            }));
+        }
+        Ok(deadline)
+    }
 }
 
 pub(crate) type ImapPool = Pool<Session>;

@@ -101,7 +101,7 @@ impl Deref for ExclusiveMailbox<'_> {
 impl ExclusiveMailbox<'_> {
     fn call(&self, request: Request) -> Result<End> {
         let operation = self.mailbox.operation(None, request)?;
-        let deadline = self.mailbox.client.patience.begin();
+        let deadline = self.mailbox.client.patience.begin_call()?;
         call::wait(self.session.guard.submit(operation), deadline)
     }
 
@@ -128,7 +128,7 @@ impl ExclusiveMailbox<'_> {
             target.uid_validity = validity_of(&query)?;
         }
         operation.request = Request::Search(By::Sequence, query);
-        let deadline = self.mailbox.client.patience.begin();
+        let deadline = self.mailbox.client.patience.begin_call()?;
         match call::wait(self.session.guard.submit(operation), deadline)? {
             End::Found(found) => Ok(found.numbers.into()),
             other => Err(call::unexpected(&other)),
@@ -144,6 +144,7 @@ impl ExclusiveMailbox<'_> {
         let operation = self
             .mailbox
             .operation(None, Request::Fetch(By::Sequence, set, items))?;
+        self.mailbox.client.patience.begin_call()?;
         let reply = self.session.guard.submit(operation);
         Ok(Fetch::new(reply, self.mailbox.client.patience))
     }

@@ -123,6 +123,10 @@ impl ImapClient {
     /// Blocks while the quota is used up; threads are served in the order in which they came.
     /// On a thread that has a connection already it shares that one and takes no second permit.
     ///
+    /// With fork and join, take the connection in the innermost job: a thread that holds one
+    /// while it waits for a job on another thread, which waits for a connection, waits in vain.
+    /// With rayon that can happen where the pool has more threads than the quota leaves.
+    ///
     /// # Errors
     /// - [`ErrorKind::CreatingThread`] on the thread that called `connect`;
     /// - [`ErrorKind::SingleConnection`] with a quota of 1;
@@ -186,7 +190,7 @@ impl ImapClient {
     /// over: its further calls fail.
     pub fn exclusive(&self) -> Result<Exclusive> {
         let pool = self.pool();
-        match pool.exclusive(self.patience.begin()) {
+        match pool.exclusive(self.patience.begin_call()?) {
             Ok(guard) => Ok(Exclusive::new(guard, self.clone())),
             Err(error) => Err(pool_error(pool, error, None)),
         }
@@ -226,7 +230,7 @@ impl ImapClient {
     }
 
     pub(super) fn call(&self, operation: Operation) -> Result<End> {
-        let deadline = self.patience.begin();
+        let deadline = self.patience.begin_call()?;
         call::wait(call::submit(self.pool(), operation)?, deadline)
     }
 

@@ -242,12 +242,13 @@ impl Mailbox {
     /// connection: other calls, also of this thread, go on meanwhile.
     ///
     /// # Errors
-    /// For arguments that cannot be sent, and where there is no connection to be had.
-    /// Everything else comes from the iterator.
+    /// For arguments that cannot be sent, and where there is no connection to be had or no time
+    /// left. Everything else comes from the iterator.
     pub fn fetch(&self, uids: impl Into<UidSet>, items: Items) -> Result<Fetch> {
         let uids = uids.into();
         let request = Request::Fetch(By::Uid, uids.range_set().clone(), items);
         let operation = self.operation(Some(&uids), request)?;
+        self.client.patience.begin_call()?;
         let reply = call::submit(self.client.pool(), operation)?;
         Ok(Fetch::new(reply, self.client.patience))
     }

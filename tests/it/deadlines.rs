@@ -222,9 +222,18 @@ fn a_deadline_ends_a_stream_that_goes_on() {
     let (phase, _) = timed_out(messages.next().unwrap());
     assert_eq!(phase, Phase::Stream);
     assert!(Instant::now() >= deadline);
-    // It has passed for every later call through the same view.
-    assert!(limited.noop().unwrap_err().is_timeout());
-    client.noop().unwrap();
+    // It has passed for every later call through the same view: nothing is sent.
+    let never = (Phase::Queue, Certainty::NotSent);
+    assert_eq!(timed_out(limited.noop()), never);
+    let inbox = limited.mailbox("INBOX");
+    assert_eq!(timed_out(inbox.expunge()), never);
+    assert_eq!(timed_out(inbox.fetch(UidSet::all(), body())), never);
+    assert_eq!(timed_out(limited.exclusive().map(drop)), never);
+    assert_eq!(timed_out(client.with_timeout(Duration::ZERO).noop()), never);
+    client.list("", "*").unwrap();
+    assert_eq!(server.counters().commands("NOOP"), 0);
+    assert_eq!(server.counters().commands("EXPUNGE"), 0);
+    assert_eq!(server.counters().commands("UID FETCH"), 1);
 }
 
 /// A view changes its own calls only.

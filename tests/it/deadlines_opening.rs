@@ -24,7 +24,10 @@ fn builder_for(address: SocketAddr, security: Security) -> ImapClientBuilder {
 /// Calls `open`, with more patience where a busy machine has not come to `phase` before its
 /// end: threads have to be started on the way.
 #[track_caller]
-fn ends_in<T: std::fmt::Debug>(phase: Phase, open: impl Fn(Duration) -> Result<T, Error>) {
+pub(crate) fn ends_in<T: std::fmt::Debug>(
+    phase: Phase,
+    open: impl Fn(Duration) -> Result<T, Error>,
+) {
     for patience in [300, 1_500, 8_000].map(Duration::from_millis) {
         let (found, certainty) = timed_out(in_time(patience, || open(patience)));
         assert_eq!(certainty, Certainty::NotSent);

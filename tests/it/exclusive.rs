@@ -1,4 +1,4 @@
-//! Exclusive sessions: a connection for one thread alone, where sequence numbers mean something.
+//! Exclusive sessions: a connection for one thread alone.
 
 use std::mem;
 use std::panic::resume_unwind;

@@ -1,4 +1,4 @@
-//! Connection scopes: the route of a thread, and when its connection is given back.
+//! Connection scopes: where the operations of a thread go.
 
 use std::sync::Barrier;
 use std::time::Duration;

@@ -310,20 +310,48 @@ fn a_part_of_a_body_is_streamed_too() {
     assert!(body.into_bytes().unwrap() == expected);
 }
 
-/// Where a server says the UID after a body that is streamed, or not at all, nobody can tell
-/// whose message it is until it is too late. It is not lost without a word.
+/// Where a server says the UID after a body that is to be streamed, the body is kept until
+/// then.
 #[test]
-fn a_message_without_its_uid_is_an_error() {
+fn a_uid_may_follow_its_body() {
     let server = server_of([Message::text("a", "b"), Message::text("c", "d")]);
     let client = builder(&server)
         .limits(Limits::default().stream_threshold(4))
         .connect()
         .unwrap();
+    let answer = "* 1 FETCH (FLAGS () BODY[] {8}\r\nstreamed RFC822.SIZE 8 UID 1)\r\n\
+                  * 2 FETCH (BODY[] {3}\r\ntwo UID 2)\r\n{tag} OK done\r\n";
+    server.faults().respond("UID FETCH", answer);
+    let mut messages = client
+        .mailbox("INBOX")
+        .fetch(UidSet::all(), body())
+        .unwrap();
+    for (number, text) in [(1, "streamed"), (2, "two")] {
+        let message = messages.next().unwrap().unwrap();
+        assert_eq!(message.uid(), uid(number));
+        let body = message.into_body().unwrap();
+        assert_eq!(body.into_bytes().unwrap(), text);
+    }
+    assert!(messages.next().is_none());
+}
+
+/// Without a UID nobody can tell whose message it is. It is not lost without a word.
+#[test]
+fn a_message_without_its_uid_is_an_error() {
+    let server = server_of([Message::text("a", "b"), Message::text("c", "d")]);
+    let limits = Limits::default().stream_threshold(4);
+    let client = builder(&server)
+        .limits(limits.max_buffered_body(1_000))
+        .connect()
+        .unwrap();
+    let large = "x".repeat(5_000);
     for first in [
-        "* 1 FETCH (BODY[] {8}\r\nstreamed UID 1)\r\n",
         "* 1 FETCH (BODY[] {8}\r\nstreamed)\r\n",
         "* 1 FETCH (BODY[] {3}\r\nabc)\r\n",
         "* 1 FETCH (RFC822.SIZE 3)\r\n",
+        "* 1 FETCH (BODY[1] {8}\r\nstreamed BODY[2] {8}\r\nstreamed)\r\n",
+        // It would have come, but after more than is kept.
+        &format!("* 1 FETCH (BODY[] {{5000}}\r\n{large} UID 1)\r\n"),
     ] {
         let answer = format!("{first}* 2 FETCH (UID 2 BODY[] {{3}}\r\ntwo)\r\n{{tag}} OK done\r\n");
         server.faults().respond("UID FETCH", answer);

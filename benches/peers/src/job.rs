@@ -118,7 +118,7 @@ impl Order {
     pub(crate) fn count_instructions(&self) -> Result<f64> {
         let mut command = Command::new("valgrind");
         command
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "-q"])
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
             .arg(std::env::current_exe()?);
         let counted = command
             .args(["child", &serde_json::to_string(self)?])
