@@ -18,7 +18,8 @@
 //! | `shutdown.rs` | the end of a client, by `shutdown` or with its last handle |
 //! | `send_bounds.rs` | which types may go to another thread |
 //! | `system.rs` | threads and descriptors that are not to be had |
-//! | `streams.rs` | messages as they arrive, large bodies, slow readers |
+//! | `streams.rs` | messages as they arrive, large bodies |
+//! | `slow_readers.rs` | streams that are read slowly, late or on another thread |
 //! | `memory.rs` | what streams and hostile servers cost in memory |
 //! | `login.rs` | from the greeting to the first command |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
@@ -67,6 +68,7 @@ mod sequence_numbers;
 mod servers;
 mod sharing;
 mod shutdown;
+mod slow_readers;
 mod streams;
 mod support;
 mod system;

@@ -2,14 +2,12 @@
 
 use std::io::Read;
 use std::num::NonZeroU32;
-use std::sync::mpsc;
-use std::time::Duration;
 
 use bytes_of::{pattern, tricky};
 use mailpool::{ErrorKind, Flag, ImapClient, Items, Limits, PartPath, Partial, Section, UidSet};
-use mailpool_test_server::{Counters, Layer, Message, ScriptServer, Server, Synthetic};
+use mailpool_test_server::{Layer, Message, ScriptServer, Server, Synthetic};
 
-use crate::scripted::{LONG, body, builder, eventually, logged_in, logout, select, single, uid};
+use crate::scripted::{LONG, body, builder, logged_in, logout, select, single, uid};
 use crate::support::USER;
 
 /// Bodies to compare with.
@@ -33,7 +31,7 @@ const SIZES: [usize; 15] = [
     1_048_577, 5_000_011,
 ];
 
-fn server_of(messages: impl IntoIterator<Item = Message>) -> Server {
+pub(crate) fn server_of(messages: impl IntoIterator<Item = Message>) -> Server {
     Server::builder()
         .user(USER.0, USER.1)
         .mailbox(USER.0, "INBOX", messages)
@@ -367,176 +365,4 @@ fn a_message_without_its_uid_is_an_error() {
         assert_eq!(messages.next().unwrap().unwrap().uid(), uid(2));
         assert!(messages.next().is_none());
     }
-}
-
-/// As large as no socket's buffers.
-const HUGE: u64 = 192 << 20;
-
-#[test]
-fn a_slow_reader_alone_holds_up_its_socket() {
-    let server = server_of([Message::synthetic(HUGE, 1)]);
-    let client = single(&server);
-    let mut messages = client.mailbox("INBOX").fetch([uid(1)], body()).unwrap();
-    let body = messages.next().unwrap().unwrap().into_body().unwrap();
-    let far = |figures: &Counters| figures.bytes_out > HUGE / 2;
-    eventually("as much as it keeps has come", || {
-        client.stats().bytes_received >= 1 << 20
-    });
-    assert!(!server.wait_until(Duration::from_millis(700), far));
-    // What the library itself has taken in is bounded far closer.
-    assert!(client.stats().bytes_received < 4 << 20);
-    // Its thread sleeps, once the system's buffers are full.
-    eventually("it sleeps meanwhile", || {
-        let wakeups = client.stats().wakeups;
-        let still = !server.wait_until(Duration::from_millis(100), far);
-        still && client.stats().wakeups == wakeups
-    });
-
-    // Reading makes it go on, to the end.
-    let mut reader = body.into_reader();
-    let mut count = 0;
-    while let Some(chunk) = reader.next_chunk().unwrap() {
-        count += chunk.len() as u64;
-    }
-    assert_eq!(count, HUGE);
-    assert!(messages.next().is_none());
-}
-
-#[test]
-fn a_slow_reader_holds_up_nobody_else() {
-    const SIZE: u64 = 24 << 20;
-    let server = server_of([Message::synthetic(SIZE, 1), Message::text("a", "b")]);
-    let client = single(&server);
-    let inbox = client.mailbox("INBOX");
-    let mut messages = inbox.fetch([uid(1)], body()).unwrap();
-    let body_of_first = messages.next().unwrap().unwrap().into_body().unwrap();
-    // This thread itself, and others.
-    client.noop().unwrap();
-    std::thread::scope(|threads| {
-        for _ in 0..4 {
-            threads.spawn(|| {
-                client.noop().unwrap();
-                let mut other = inbox.fetch([uid(2)], body()).unwrap();
-                assert_eq!(other.next().unwrap().unwrap().uid(), uid(2));
-                client.list("", "*").unwrap();
-            });
-        }
-    });
-    // All of it was kept.
-    assert!(client.stats().bytes_received > SIZE);
-    let mut reader = body_of_first.into_reader();
-    let synthetic = Synthetic::new(SIZE, 1);
-    let (mut at, mut expected) = (0, vec![0; 1 << 20]);
-    while let Some(chunk) = reader.next_chunk().unwrap() {
-        let expected = &mut expected[..chunk.len()];
-        synthetic.read_at(at, expected);
-        assert!(chunk == *expected);
-        at += chunk.len() as u64;
-    }
-    assert_eq!(at, SIZE);
-    assert!(messages.next().is_none());
-    assert_eq!(server.counters().accepted, 1);
-}
-
-#[test]
-fn what_is_kept_for_a_slow_reader_is_bounded() {
-    let server = server_of([Message::synthetic(24 << 20, 1), Message::text("a", "b")]);
-    let client = builder(&server)
-        .max_connections_per_server(1)
-        .limits(Limits::default().max_buffered_body(3 << 20))
-        .connect()
-        .unwrap();
-    let inbox = client.mailbox("INBOX");
-    let mut messages = inbox.fetch([uid(1)], body()).unwrap();
-    let slow = messages.next().unwrap().unwrap().into_body().unwrap();
-    client.noop().unwrap();
-    assert_eq!(inbox.fetch([uid(2)], body()).unwrap().count(), 1);
-    let mut reader = slow.into_reader();
-    let mut kept = 0;
-    let error = loop {
-        match reader.next_chunk() {
-            Ok(Some(chunk)) => kept += chunk.len(),
-            Ok(None) => panic!("the body is not complete"),
-            Err(error) => break error,
-        }
-    };
-    assert!(matches!(error.kind(), ErrorKind::SlowReader { limit } if *limit == 3 << 20));
-    assert!((2 << 20..5 << 20).contains(&kept), "{kept} bytes were kept");
-    assert!(messages.next().is_none());
-    // The same again, read in time.
-    let message = inbox.fetch([uid(1)], body()).unwrap().next().unwrap();
-    let bytes = message.unwrap().into_body().unwrap().into_bytes().unwrap();
-    assert_eq!(bytes.len(), 24 << 20);
-    assert_eq!(server.counters().accepted, 1);
-}
-
-/// Of two replies on one connection the later one is read first.
-#[test]
-fn streams_may_be_read_in_another_order() {
-    const SIZE: u64 = 4 << 20;
-    let server = server_of((0..2).map(|seed| Message::synthetic(SIZE, seed)));
-    let client = single(&server);
-    let inbox = client.mailbox("INBOX");
-    let mut first = inbox.fetch([uid(1)], body()).unwrap();
-    let mut second = inbox.fetch([uid(2)], body()).unwrap();
-    for (messages, seed) in [(&mut second, 1), (&mut first, 0)] {
-        let message = messages.next().unwrap().unwrap();
-        let bytes = message.into_body().unwrap().into_bytes().unwrap();
-        let mut expected = vec![0; SIZE as usize];
-        Synthetic::new(SIZE, seed).read_at(0, &mut expected);
-        assert!(bytes == expected);
-    }
-    assert!(first.next().is_none() && second.next().is_none());
-    assert_eq!(server.counters().accepted, 1);
-}
-
-/// A stream may be read on another thread than the one that asked for it, while that one goes
-/// on.
-#[test]
-fn a_stream_may_change_threads() {
-    let server = server_of([Message::synthetic(8 << 20, 1)]);
-    let client = single(&server);
-    let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let mut messages = client.mailbox("INBOX").fetch([uid(1)], body()).unwrap();
-            let message = messages.next().unwrap().unwrap();
-            sender.send((messages, message)).unwrap();
-            for _ in 0..20 {
-                client.noop().unwrap();
-            }
-        });
-        let (mut messages, message) = receiver.recv_timeout(LONG).unwrap();
-        let bytes = message.into_body().unwrap().into_bytes().unwrap();
-        assert_eq!(bytes.len(), 8 << 20);
-        assert!(messages.next().is_none());
-    });
-}
-
-/// A connection scope is given back with a stream that nobody reads: the next taker gets it.
-#[test]
-fn a_scope_is_given_back_in_the_middle_of_a_stream() {
-    let server = server_of([Message::synthetic(8 << 20, 1)]);
-    let client = builder(&server)
-        .max_connections_per_server(2)
-        .connect()
-        .unwrap();
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            for _ in 0..3 {
-                let scope = client.create_connection().unwrap();
-                let mut messages = client.mailbox("INBOX").fetch([uid(1)], body()).unwrap();
-                let message = messages.next().unwrap().unwrap();
-                drop(scope);
-                // The reply is buffered while the connection is on its way to the next taker.
-                let next = client.create_connection().unwrap();
-                client.noop().unwrap();
-                drop(next);
-                let bytes = message.into_body().unwrap().into_bytes().unwrap();
-                assert_eq!(bytes.len(), 8 << 20);
-            }
-        });
-    });
-    assert_eq!(server.counters().peak_open, 2);
-    assert_eq!(server.counters().accepted, 2);
 }
