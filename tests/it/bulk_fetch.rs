@@ -108,12 +108,19 @@ fn an_empty_mailbox_makes_an_empty_maildir() {
 fn every_connection_of_the_quota_fetches() {
     for connections in [1, 2, 5] {
         let server = server_with(400);
-        // On loopback one connection could be done before the others are there.
-        let delay = Duration::from_millis(2);
-        server.faults().delay(delay, delay);
         let count = connections.to_string();
         let job = Job::new(&server).with(&["--connections", &count]);
-        let outcome = job.run();
+        // Nothing is answered before each connection has asked: one could do all of it otherwise.
+        server.faults().hold("UID FETCH");
+        let outcome = std::thread::scope(|threads| {
+            let running = threads.spawn(|| job.run());
+            let asked = |counters: &mailpool_test_server::Counters| {
+                counters.commands("UID FETCH") >= connections
+            };
+            assert!(server.wait_until(Duration::from_secs(30), asked));
+            server.faults().release("UID FETCH");
+            running.join().expect("the job runs")
+        });
         let text = outcome.went_well();
         assert!(text.starts_with("fetched 400 of 400 messages, "), "{text}");
         assert!(

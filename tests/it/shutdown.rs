@@ -282,7 +282,7 @@ fn a_shutdown_that_takes_too_long_says_what_was_left_and_closes_it() {
 #[test]
 fn a_drop_is_not_held_up_by_a_server_that_does_not_answer() {
     bounded(|| {
-        let host = "0177.0.1";
+        let host = "2130706433";
         let server = server_with(3);
         let client = builder_with_host(&server, host)
             .shutdown_timeout(SHORT)
@@ -329,7 +329,7 @@ fn a_stream_may_outlive_its_client() {
 #[test]
 fn a_scope_may_outlive_its_client() {
     bounded(|| {
-        let host = "0x7f.0.1";
+        let host = "017700000001";
         let server = server_with(1);
         let client = builder_with_host(&server, host).connect().unwrap();
         let (scoped, is_scoped) = mpsc::channel();
