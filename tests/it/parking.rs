@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mailpool::{ImapClient, Query, Role};
-use mailpool_test_server::{Action, Layer, Message, Server};
+use mailpool_test_server::{Message, Server};
 
 use crate::support::{USER, builder, client, server_with};
 use crate::threads::{
@@ -181,12 +181,7 @@ fn a_parked_connection_to_which_the_server_said_goodbye_is_replaced() {
 
 #[test]
 fn a_parked_connection_that_the_server_closed_is_replaced() {
-    broken_while_parked(|server| {
-        server
-            .faults_for(2)
-            .after_sent(0, Layer::Plaintext, Action::Close);
-        assert!(server.send_to(2, "* OK Never seen\r\n"));
-    });
+    broken_while_parked(|server| assert!(server.close(2)));
 }
 
 #[test]
