@@ -64,6 +64,8 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) queue: CommandQueue<Order<P>, SignalPromise<P>>,
     pub(super) in_flight: BTreeMap<OperationId, InFlight<P>>,
     pub(super) next_operation: OperationId,
+    /// Operations whose callers sleep although parts have come for them.
+    awaited: Vec<OperationId>,
     /// The callers that wait for a reset.
     pub(super) resets: Vec<SignalPromise<P>>,
     pub(super) readable: bool,
@@ -110,6 +112,7 @@ impl<P: Protocol> EventLoop<P> {
             queue: CommandQueue::default(),
             in_flight: BTreeMap::new(),
             next_operation: 0,
+            awaited: Vec::new(),
             resets: Vec::new(),
             readable: false,
             writable: false,
@@ -206,10 +209,24 @@ impl<P: Protocol> EventLoop<P> {
         // What was complete before something went wrong counts all the same.
         while let Some(output) = self.protocol.poll() {
             progress = true;
-            self.handle(output)?;
+            if let Err(failure) = self.handle(output) {
+                self.wake_callers();
+                return Err(failure);
+            }
         }
+        self.wake_callers();
         result.map_err(Failure::Protocol)?;
         Ok(progress)
+    }
+
+    /// One wake-up for all the parts that came together; those whose operation has ended were
+    /// woken by its end.
+    fn wake_callers(&mut self) {
+        for id in self.awaited.drain(..) {
+            if let Some(in_flight) = self.in_flight.get(&id) {
+                in_flight.promise.wake();
+            }
+        }
     }
 
     /// Submits what the protocol accepts. Returns whether it did anything.
@@ -351,7 +368,11 @@ impl<P: Protocol> EventLoop<P> {
             return;
         };
         let weight = part.weight();
-        if in_flight.promise.push(part, weight) > limit && !alone {
+        let pushed = in_flight.promise.push(part, weight);
+        if pushed.awaited && self.awaited.last() != Some(&id) {
+            self.awaited.push(id);
+        }
+        if pushed.total > limit && !alone {
             in_flight.promise.end_early(Failure::Overflow { limit });
         }
     }

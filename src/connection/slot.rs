@@ -39,6 +39,15 @@ pub(crate) enum Event<T, E, F> {
     Nothing,
 }
 
+/// What became of a part.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Pushed {
+    /// How many bytes now wait for the caller.
+    pub total: usize,
+    /// The caller sleeps until [`Promise::wake`] or the end.
+    pub awaited: bool,
+}
+
 /// Tells the connection that a paused reader has room again.
 pub(crate) trait Resume: Send + Sync {
     fn resume(&self);
@@ -110,24 +119,32 @@ impl<T, E, F> Promise<T, E, F> {
         matches!(self.slot.state.load(Ordering::SeqCst), QUEUED | WRITTEN)
     }
 
-    /// Delivers a part. Returns how many bytes now wait for the caller.
-    pub(crate) fn push(&self, part: T, weight: usize) -> usize {
+    /// Delivers a part. The caller is not woken by it: whoever delivers parts calls
+    /// [`Promise::wake`] when there are no more for now, so that one wake-up serves them all.
+    pub(crate) fn push(&self, part: T, weight: usize) -> Pushed {
+        let mut pushed = Pushed::default();
         if !self.is_wanted() {
-            return 0;
+            return pushed;
         }
         let mut inner = self.slot.inner.lock();
         if inner.ended {
-            return 0;
+            return pushed;
         }
         inner.parts.push_back(part);
         inner.weight += weight;
-        let total = inner.weight;
-        let notify = std::mem::take(&mut inner.waiting);
+        pushed.total = inner.weight;
+        pushed.awaited = inner.waiting;
+        pushed
+    }
+
+    /// Wakes the caller if it waits for what has been pushed.
+    pub(crate) fn wake(&self) {
+        let mut inner = self.slot.inner.lock();
+        let notify = !inner.parts.is_empty() && std::mem::take(&mut inner.waiting);
         drop(inner);
         if notify {
             self.slot.changed.notify_all();
         }
-        total
     }
 
     /// Asks to be resumed when the caller has taken what waits. Returns `false` if less than
@@ -157,9 +174,11 @@ impl<T, E, F> Promise<T, E, F> {
         }
         inner.ended = true;
         inner.end = Some(end);
-        inner.waiting = false;
+        let notify = std::mem::take(&mut inner.waiting);
         drop(inner);
-        self.slot.changed.notify_all();
+        if notify {
+            self.slot.changed.notify_all();
+        }
     }
 }
 
@@ -316,7 +335,7 @@ mod tests {
         assert!(promise.commit());
         assert_eq!(reply.abandon(), Progress::Written);
         assert!(!promise.is_wanted());
-        assert_eq!(promise.push(1, 100), 0);
+        assert_eq!(promise.push(1, 100).total, 0);
     }
 
     #[test]
@@ -374,7 +393,9 @@ mod model {
                 let (promise, mut reply) = slot::<u8, (), ()>(());
                 let connection = shuttle::thread::spawn(move || {
                     promise.push(1, 1);
+                    promise.wake();
                     promise.push(2, 1);
+                    promise.push(3, 1);
                     promise.finish(Ok(()));
                 });
                 let mut parts = Vec::new();
@@ -385,7 +406,7 @@ mod model {
                         _ => unreachable!("nothing else happens here"),
                     }
                 }
-                assert_eq!(parts, [1, 2]);
+                assert_eq!(parts, [1, 2, 3]);
                 connection.join().unwrap();
             },
             5_000,
