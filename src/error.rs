@@ -104,6 +104,27 @@ pub enum ErrorKind {
         /// During what.
         phase: Phase,
     },
+    /// A token was cancelled: [`CancelToken`](crate::CancelToken).
+    #[error("cancelled")]
+    Cancelled,
+    /// The connection was lost, and could not be opened anew before the deadline.
+    #[error("the server could not be reached in time; attempts that failed: {attempts}")]
+    Unreachable {
+        /// Attempts to connect that failed.
+        attempts: u32,
+        /// Why the last one failed, or the connection was lost.
+        #[source]
+        last: Box<ErrorKind>,
+    },
+    /// A background task panicked.
+    #[error("the task panicked: {message}")]
+    TaskPanicked {
+        /// The panic's message, if it was a text.
+        message: String,
+    },
+    /// The result of a background task has been taken already.
+    #[error("the task's result has been taken already")]
+    ResultTaken,
     /// The operating system refused a thread or a descriptor.
     #[error("the system refused {what}")]
     System {
@@ -264,6 +285,15 @@ impl Error {
         Self(Box::new(Inner { kind, certainty }))
     }
 
+    pub(crate) fn unreachable(
+        attempts: u32,
+        failure: Failure<operation::Failure>,
+        certainty: Certainty,
+    ) -> Self {
+        let last = Box::new(kind_of(failure));
+        Self::new(ErrorKind::Unreachable { attempts, last }, certainty)
+    }
+
     pub(crate) fn not_sent(kind: ErrorKind) -> Self {
         Self::new(kind, Certainty::NotSent)
     }
@@ -283,12 +313,25 @@ impl Error {
         matches!(
             self.kind(),
             ErrorKind::Timeout { .. }
+                | ErrorKind::Unreachable { .. }
                 | ErrorKind::ShutdownTimeout { .. }
                 | ErrorKind::NoPermit {
                     waited: Some(_),
                     ..
                 }
         )
+    }
+
+    /// Whether a token was cancelled.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Cancelled)
+    }
+
+    /// Whether the operation may be tried again without the danger of doing it twice: the server
+    /// has not seen it, and nobody wanted its end.
+    pub fn is_safe_to_retry(&self) -> bool {
+        self.certainty() == Certainty::NotSent
+            && (self.is_timeout() || self.is_connection() || self.is_too_many_connections())
     }
 
     /// Whether the connection could not be opened or was lost.
@@ -300,6 +343,7 @@ impl Error {
                 | ErrorKind::Tls { .. }
                 | ErrorKind::Io { .. }
                 | ErrorKind::Closed
+                | ErrorKind::Unreachable { .. }
                 | ErrorKind::Bye { .. }
                 | ErrorKind::Stalled
         )
@@ -334,12 +378,7 @@ impl Error {
             return false;
         };
         let of_a_command = matches!(self.kind(), ErrorKind::Rejected { .. });
-        let code = self.response_code();
-        if !of_a_command && matches!(code, Some(ResponseCode::Limit | ResponseCode::InUse)) {
-            return true;
-        }
-        let text = text.to_ascii_lowercase();
-        text.contains("connection") && (text.contains("too many") || text.contains("maximum"))
+        operation::says_too_many(self.response_code(), text, of_a_command)
     }
 
     pub(crate) fn from_failure(failure: Failure<operation::Failure>, progress: Progress) -> Self {
@@ -347,15 +386,6 @@ impl Error {
             (Failure::Protocol(operation::Failure::Rejected { partly: false, .. }), _) => {
                 Certainty::Rejected
             }
-            // Found before any command but SELECT went out.
-            (
-                Failure::Protocol(
-                    operation::Failure::Invalid(_)
-                    | operation::Failure::Missing(_)
-                    | operation::Failure::UidValidity { .. },
-                ),
-                _,
-            ) => Certainty::NotSent,
             (_, Progress::NotWritten) => Certainty::NotSent,
             (_, Progress::Written) => Certainty::MaybeExecuted,
         };
@@ -375,6 +405,7 @@ impl Error {
                 waited,
                 holders,
             },
+            PoolError::Cancelled => ErrorKind::Cancelled,
             PoolError::ShutDown => ErrorKind::ShutDown,
             PoolError::Failure(failure) => {
                 return Self::from_failure(failure, Progress::NotWritten);
@@ -384,7 +415,7 @@ impl Error {
     }
 }
 
-fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
+pub(crate) fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
     match failure {
         Failure::System { what, source } => ErrorKind::System { what, source },
         Failure::Resolve(source) => ErrorKind::Resolve { source },
@@ -393,6 +424,11 @@ fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
         Failure::Io(source) => ErrorKind::Io { source },
         Failure::EndOfStream => ErrorKind::Closed,
         Failure::TimedOut(phase) => ErrorKind::Timeout { phase },
+        Failure::Cancelled => ErrorKind::Cancelled,
+        Failure::Unwanted { limit } => ErrorKind::Limit {
+            what: "a reply that nobody wanted any more",
+            limit: limit as u64,
+        },
         Failure::Stalled => ErrorKind::Stalled,
         Failure::Closed => ErrorKind::ShutDown,
         Failure::Overflow { limit } => ErrorKind::SlowReader { limit },

@@ -45,6 +45,8 @@ pub use client::{
     Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
     ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
 };
+pub use connection::backoff::Backoff;
+pub use connection::cancel::CancelToken;
 pub use connection::failure::Phase;
 pub use error::{Certainty, Error, ErrorKind, Result};
 pub use pool::ledger::{Holder, Role};

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::call::Patience;
 use super::imap::{ImapClient, check_extensions};
+use crate::connection::backoff::Backoff;
+use crate::connection::cancel::{CancelToken, Until};
 use crate::connection::clock;
 use crate::connection::settings::Settings;
 use crate::connection::transport::Tls;
@@ -67,6 +69,8 @@ pub struct ImapClientBuilder {
     shutdown_timeout: Duration,
     enable: Vec<String>,
     limits: Limits,
+    backoff: Backoff,
+    cancel: Option<CancelToken>,
 }
 
 impl ImapClientBuilder {
@@ -89,6 +93,8 @@ impl ImapClientBuilder {
             shutdown_timeout: Duration::from_secs(5),
             enable: Vec::new(),
             limits: Limits::default(),
+            backoff: Backoff::new(),
+            cancel: None,
         }
     }
 
@@ -199,6 +205,23 @@ impl ImapClientBuilder {
         self
     }
 
+    /// When a connection that was lost is opened anew. Default: [`Backoff::new`].
+    ///
+    /// The main connection is kept: it is opened anew by itself. That of a scope or a task is
+    /// opened anew as long as commands wait for it. A login that the server refuses is not tried
+    /// again by itself; the next call tries it once more.
+    pub fn reconnect(mut self, policy: Backoff) -> Self {
+        self.backoff = policy;
+        self
+    }
+
+    /// Ends [`connect`](Self::connect) when `token` is cancelled. The client's calls have tokens
+    /// of their own: [`ImapClient::with_cancel`].
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.cancel = Some(token.clone());
+        self
+    }
+
     /// Bounds on what the server sends. Default: [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -214,9 +237,10 @@ impl ImapClientBuilder {
     pub fn connect(self) -> Result<ImapClient> {
         let patience = Patience {
             timeout: self.timeout,
-            deadline: None,
+            cancel: self.cancel.clone(),
+            ..Patience::default()
         };
-        self.connect_by(patience.begin())
+        self.connect_by(&patience.begin())
     }
 
     /// As [`connect`](Self::connect), with a deadline for this call alone.
@@ -224,10 +248,11 @@ impl ImapClientBuilder {
     /// # Errors
     /// As [`connect`](Self::connect).
     pub fn connect_deadline(self, deadline: Instant) -> Result<ImapClient> {
-        self.connect_by(Some(deadline))
+        let until = Until::deadline(Some(deadline)).with(self.cancel.clone());
+        self.connect_by(&until)
     }
 
-    fn connect_by(self, deadline: Option<Instant>) -> Result<ImapClient> {
+    fn connect_by(self, until: &Until) -> Result<ImapClient> {
         let Some(credentials) = self.credentials.clone() else {
             return Err(invalid("the credentials", "are missing"));
         };
@@ -257,6 +282,9 @@ impl ImapClientBuilder {
             stack_size: STACK_BASE.saturating_add(STACK_PER_LEVEL.saturating_mul(limits.nesting())),
             window: 1024 * 1024,
             buffer_limit: limits.buffered_body(),
+            skip_limit: limits.skipped(),
+            backoff: self.backoff,
+            open_timeout: self.timeout,
             idle_timeout: self.idle_timeout,
             keep_alive: self.keep_alive,
             stall_timeout: self.stall_timeout,
@@ -273,16 +301,16 @@ impl ImapClientBuilder {
             enable: self.enable,
             limits,
         };
-        let make = Box::new(move || Session::new(config.clone()));
+        let make = Arc::new(move || Session::new(config.clone()));
         let started = clock::now();
-        let pool = Pool::connect(settings, self.quota, self.timeout, deadline, make)
+        let pool = Pool::connect(settings, self.quota, until, make)
             .map_err(|error| Error::from_pool(error, self.quota, Some(clock::now() - started)))?;
         Ok(ImapClient::new(
             pool,
             self.shutdown_timeout,
             Patience {
                 timeout: self.timeout,
-                deadline: None,
+                ..Patience::default()
             },
         ))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::connection::cancel::{self, CancelToken, Stopped, Until};
 use crate::connection::clock::{self, earlier};
 use crate::connection::failure::{Failure, Phase};
 use crate::connection::handle::OperationReply;
@@ -13,30 +14,42 @@ use crate::protocol::imap::session::Session;
 use crate::protocol::imap::session::operation::{End, Operation, Part};
 
 /// How long calls may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Patience {
     /// For each call, and for each wait of a stream.
     pub timeout: Option<Duration>,
     /// For everything together.
     pub deadline: Option<Instant>,
+    /// Ends them from elsewhere.
+    pub cancel: Option<CancelToken>,
 }
 
 impl Patience {
-    /// The deadline of a wait that begins now.
-    pub(crate) fn begin(&self) -> Option<Instant> {
-        earlier(self.timeout.and_then(clock::after), self.deadline)
+    /// How long a wait that begins now may last. In a background task the task's own token
+    /// counts, too.
+    pub(crate) fn begin(&self) -> Until {
+        let deadline = earlier(self.timeout.and_then(clock::after), self.deadline);
+        Until::deadline(deadline)
+            .with(self.cancel.clone())
+            .with(cancel::ambient())
     }
 
-    /// The deadline of a call that begins now. Where it has passed already, nothing is sent.
-    pub(crate) fn begin_call(&self) -> Result<Option<Instant>> {
-        let deadline = self.begin();
-        if deadline.is_some_and(|deadline| clock::now() >= deadline) {
-            return Err(Error::not_sent(ErrorKind::Timeout {
-                phase: Phase::Queue,
-            }));
+    /// How long a call that begins now may last. Where that is over already, nothing is sent.
+    pub(crate) fn begin_call(&self) -> Result<Until> {
+        let until = self.begin();
+        match until.stopped() {
+            None => Ok(until),
+            Some(stopped) => Err(stopped_error(stopped, Phase::Queue, Certainty::NotSent)),
         }
-        Ok(deadline)
     }
+}
+
+fn stopped_error(stopped: Stopped, phase: Phase, certainty: Certainty) -> Error {
+    let kind = match stopped {
+        Stopped::TimedOut => ErrorKind::Timeout { phase },
+        Stopped::Cancelled => ErrorKind::Cancelled,
+    };
+    Error::new(kind, certainty)
 }
 
 pub(crate) type ImapPool = Pool<Session>;
@@ -57,9 +70,9 @@ pub(crate) fn submit(pool: &Arc<ImapPool>, operation: Operation) -> Result<ImapR
 }
 
 /// Waits for the end of an operation that has no parts.
-pub(crate) fn wait(mut reply: ImapReply, deadline: Option<Instant>) -> Result<End> {
+pub(crate) fn wait(mut reply: ImapReply, until: &Until) -> Result<End> {
     loop {
-        match next(&mut reply, deadline, Phase::Command)? {
+        match next(&mut reply, until, Phase::Command)? {
             Next::Part(_) => {}
             Next::End(end) => return Ok(end),
         }
@@ -73,20 +86,25 @@ pub(crate) enum Next {
 
 /// Waits for the next part of a reply, or for its end. `phase` names a wait for something
 /// that has been written.
-pub(crate) fn next(reply: &mut ImapReply, deadline: Option<Instant>, phase: Phase) -> Result<Next> {
-    match reply.next(deadline) {
+pub(crate) fn next(reply: &mut ImapReply, until: &Until, phase: Phase) -> Result<Next> {
+    match reply.next(until) {
         Event::Part(part) => Ok(Next::Part(part)),
         Event::End(Ok(end)) => Ok(Next::End(end)),
         Event::End(Err(failure)) => Err(Error::from_failure(failure, reply.progress())),
-        Event::TimedOut => Err(match reply.abandon() {
-            Progress::NotWritten => Error::new(
-                ErrorKind::Timeout {
-                    phase: Phase::Queue,
-                },
-                Certainty::NotSent,
-            ),
-            Progress::Written => Error::new(ErrorKind::Timeout { phase }, Certainty::MaybeExecuted),
-        }),
+        Event::Stopped(stopped) => {
+            let trouble = reply.trouble();
+            let (phase, certainty) = match reply.abandon() {
+                Progress::NotWritten => (Phase::Queue, Certainty::NotSent),
+                Progress::Written => (phase, Certainty::MaybeExecuted),
+            };
+            Err(match (trouble, stopped) {
+                // Why it took too long.
+                (Some((attempts, failure)), Stopped::TimedOut) => {
+                    Error::unreachable(attempts, failure, certainty)
+                }
+                _ => stopped_error(stopped, phase, certainty),
+            })
+        }
         Event::Nothing => Err(Error::from_failure(Failure::Closed, reply.progress())),
     }
 }

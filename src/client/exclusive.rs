@@ -101,8 +101,8 @@ impl Deref for ExclusiveMailbox<'_> {
 impl ExclusiveMailbox<'_> {
     fn call(&self, request: Request) -> Result<End> {
         let operation = self.mailbox.operation(None, request)?;
-        let deadline = self.mailbox.client.patience.begin_call()?;
-        call::wait(self.session.guard.submit(operation), deadline)
+        let until = self.mailbox.client.patience.begin_call()?;
+        call::wait(self.session.guard.submit(operation), &until)
     }
 
     /// What has happened in the mailbox since the last time, in the order in which the server
@@ -128,8 +128,8 @@ impl ExclusiveMailbox<'_> {
             target.uid_validity = validity_of(&query)?;
         }
         operation.request = Request::Search(By::Sequence, query);
-        let deadline = self.mailbox.client.patience.begin_call()?;
-        match call::wait(self.session.guard.submit(operation), deadline)? {
+        let until = self.mailbox.client.patience.begin_call()?;
+        match call::wait(self.session.guard.submit(operation), &until)? {
             End::Found(found) => Ok(found.numbers.into()),
             other => Err(call::unexpected(&other)),
         }
@@ -146,7 +146,7 @@ impl ExclusiveMailbox<'_> {
             .operation(None, Request::Fetch(By::Sequence, set, items))?;
         self.mailbox.client.patience.begin_call()?;
         let reply = self.session.guard.submit(operation);
-        Ok(Fetch::new(reply, self.mailbox.client.patience))
+        Ok(Fetch::new(reply, self.mailbox.client.patience.clone()))
     }
 
     /// Changes flags by sequence number (STORE). Returns the flags that the messages have now,

@@ -172,7 +172,7 @@ fn refused(refusal: Refusal) -> Error {
 impl Shared {
     fn next(&mut self) -> Result<Next> {
         let phase = stream_phase(self.begun);
-        let next = call::next(&mut self.reply, self.patience.begin(), phase);
+        let next = call::next(&mut self.reply, &self.patience.begin(), phase);
         self.begun = true;
         next
     }

@@ -10,6 +10,7 @@ use super::exclusive::Exclusive;
 use super::mailbox::Mailbox;
 use super::scope::ConnectionScope;
 use super::stats::Stats;
+use crate::connection::cancel::{CancelToken, Until};
 use crate::connection::clock;
 use crate::connection::failure::Phase;
 use crate::error::{Certainty, Error, ErrorKind, Result};
@@ -117,6 +118,25 @@ impl ImapClient {
         view
     }
 
+    /// The same client, whose calls all end when `token` is cancelled, those that wait already
+    /// included: for a permit, the resolver, connecting, TLS, the login, the command queue, a
+    /// reply or the next part of a stream.
+    ///
+    /// A command that has not been written is withdrawn ([`Certainty::NotSent`]); of one that has
+    /// been, the reply is passed over when it comes ([`Certainty::MaybeExecuted`]), and the
+    /// connection stays in use.
+    ///
+    /// A view of a view ends with either token.
+    #[must_use = "the client itself goes on"]
+    pub fn with_cancel(&self, token: &CancelToken) -> Self {
+        let mut view = self.clone();
+        view.patience.cancel = Some(match &self.patience.cancel {
+            Some(other) => CancelToken::linked([other, token]),
+            None => token.clone(),
+        });
+        view
+    }
+
     /// Opens a connection for the calling thread, or takes a parked one, and makes it the
     /// thread's route until the guard is dropped.
     ///
@@ -147,7 +167,7 @@ impl ImapClient {
     /// # }
     /// ```
     pub fn create_connection(&self) -> Result<ConnectionScope> {
-        self.scope(true, self.patience.begin())
+        self.scope(true, &self.patience.begin())
     }
 
     /// As [`create_connection`](Self::create_connection), without waiting for a permit.
@@ -155,7 +175,7 @@ impl ImapClient {
     /// # Errors
     /// The same; [`ErrorKind::NoPermit`] at once where the quota is used up or others wait.
     pub fn try_create_connection(&self) -> Result<ConnectionScope> {
-        self.scope(false, self.patience.begin())
+        self.scope(false, &self.patience.begin())
     }
 
     /// As [`create_connection`](Self::create_connection), within `timeout` for the permit,
@@ -167,11 +187,11 @@ impl ImapClient {
         self.with_timeout(timeout).create_connection()
     }
 
-    fn scope(&self, wait: bool, deadline: Option<Instant>) -> Result<ConnectionScope> {
+    fn scope(&self, wait: bool, until: &Until) -> Result<ConnectionScope> {
         let started = clock::now();
         let pool = self.pool();
-        match pool.create_scope(wait, deadline) {
-            Ok(guard) => Ok(ConnectionScope::new(guard, self.patience)),
+        match pool.create_scope(wait, until) {
+            Ok(guard) => Ok(ConnectionScope::new(guard, self.patience.clone())),
             Err(error) => {
                 let waited = wait.then(|| clock::now() - started);
                 Err(pool_error(pool, error, waited))
@@ -190,7 +210,7 @@ impl ImapClient {
     /// over: its further calls fail.
     pub fn exclusive(&self) -> Result<Exclusive> {
         let pool = self.pool();
-        match pool.exclusive(self.patience.begin_call()?) {
+        match pool.exclusive(&self.patience.begin_call()?) {
             Ok(guard) => Ok(Exclusive::new(guard, self.clone())),
             Err(error) => Err(pool_error(pool, error, None)),
         }
@@ -230,8 +250,8 @@ impl ImapClient {
     }
 
     pub(super) fn call(&self, operation: Operation) -> Result<End> {
-        let deadline = self.patience.begin_call()?;
-        call::wait(call::submit(self.pool(), operation)?, deadline)
+        let until = self.patience.begin_call()?;
+        call::wait(call::submit(self.pool(), operation)?, &until)
     }
 
     fn request(&self, request: Request) -> Result<End> {

@@ -250,7 +250,7 @@ impl Mailbox {
         let operation = self.operation(Some(&uids), request)?;
         self.client.patience.begin_call()?;
         let reply = call::submit(self.client.pool(), operation)?;
-        Ok(Fetch::new(reply, self.client.patience))
+        Ok(Fetch::new(reply, self.client.patience.clone()))
     }
 
     /// Changes flags (UID STORE, RFC 9051 §6.4.6).

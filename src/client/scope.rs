@@ -50,8 +50,8 @@ impl ConnectionScope {
     /// same. Where other guards of this thread share the connection it stays, and only a
     /// connection that is already broken is an error.
     pub fn close(self) -> Result<()> {
-        let deadline = self.patience.begin();
-        self.guard.close(deadline).map_err(|failure| {
+        let until = self.patience.begin();
+        self.guard.close(&until).map_err(|failure| {
             let failure = match failure {
                 Failure::Closed => Failure::EndOfStream,
                 other => other,

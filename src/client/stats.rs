@@ -9,6 +9,9 @@ use crate::pool::pool::Snapshot;
 pub struct Stats {
     /// The most connections that may be open.
     pub quota: usize,
+    /// How many may be open at present: fewer than the quota for a while after the server has
+    /// refused some because there were too many.
+    pub effective_quota: usize,
     /// Connections that are open, being opened or being closed.
     pub open: usize,
     /// Connections that are parked.
@@ -18,6 +21,10 @@ pub struct Stats {
     /// Connections begun since the client was made, the main connection included, and those that
     /// could not be opened too.
     pub opened: u64,
+    /// Times that a lost connection was opened anew by itself.
+    pub reconnected: u64,
+    /// Times that the server refused a connection because there were too many.
+    pub refused: u64,
     /// Times that a parked connection was handed out again.
     pub reused: u64,
     /// Operations carried out.
@@ -36,10 +43,13 @@ impl From<Snapshot> for Stats {
     fn from(snapshot: Snapshot) -> Self {
         Self {
             quota: snapshot.quota,
+            effective_quota: snapshot.effective,
             open: snapshot.open,
             parked: snapshot.parked,
             waiting: snapshot.waiting,
             opened: snapshot.opened,
+            reconnected: snapshot.restored,
+            refused: snapshot.refused,
             reused: snapshot.reused,
             operations: snapshot.operations,
             bytes_received: snapshot.bytes_in,

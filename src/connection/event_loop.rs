@@ -21,8 +21,11 @@ use mio::{Events, Poll, Token};
 
 use super::clock::earlier;
 use super::failure::{Failure, Phase};
-use super::handle::{Hooks, Keep, OperationPromise, Order, Request, Shared, SignalPromise};
+use super::handle::{
+    Hooks, Keep, MakeProtocol, Opening, OperationPromise, Order, Request, Shared, SignalPromise,
+};
 use super::queue::{CommandQueue, Front, Waiting};
+use super::recovery::{Persistence, Recovery};
 use super::settings::Settings;
 use super::transport::{ReadOutcome, Transport};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Weigh};
@@ -42,6 +45,12 @@ pub(super) struct InFlight<P: Protocol> {
     pub(super) promise: OperationPromise<P>,
     pub(super) count: super::handle::Count,
     pub(super) verb: &'static str,
+    /// It stands back for others, and lasts until its caller has had enough.
+    pub(super) standing: bool,
+    /// It is carried out for the second time.
+    pub(super) was_repeated: bool,
+    /// Bytes of its reply that nobody wanted any more.
+    skipped: usize,
 }
 
 /// The connection is to be ended.
@@ -56,7 +65,10 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) poll: Poll,
     pub(super) events: Events,
     pub(super) settings: Arc<Settings>,
-    pub(super) hooks: Arc<dyn Hooks>,
+    pub(super) hooks: Arc<dyn Hooks<Fail<P>>>,
+    pub(super) make: Arc<MakeProtocol<P>>,
+    pub(super) persistence: Persistence,
+    pub(super) recovery: Recovery,
     pub(super) protocol: P,
     pub(super) transport: Transport,
     pub(super) input: ReceiveBuffer,
@@ -65,7 +77,7 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) in_flight: BTreeMap<OperationId, InFlight<P>>,
     pub(super) next_operation: OperationId,
     /// Operations whose callers sleep although parts have come for them.
-    awaited: Vec<OperationId>,
+    pub(super) awaited: Vec<OperationId>,
     /// The callers that wait for a reset.
     pub(super) resets: Vec<SignalPromise<P>>,
     pub(super) readable: bool,
@@ -92,12 +104,17 @@ impl<P: Protocol> EventLoop<P> {
         shared: Arc<Shared<P>>,
         receiver: Receiver<Request<P>>,
         poll: Poll,
-        settings: Arc<Settings>,
-        protocol: P,
-        hooks: Arc<dyn Hooks>,
-        open_by: Option<Instant>,
+        opening: Opening<P>,
     ) -> Self {
         let now = Instant::now();
+        let Opening {
+            settings,
+            make,
+            hooks,
+            persistence,
+            deadline,
+            ..
+        } = opening;
         Self {
             shared,
             receiver,
@@ -105,7 +122,10 @@ impl<P: Protocol> EventLoop<P> {
             events: Events::with_capacity(8),
             settings,
             hooks,
-            protocol,
+            protocol: make(),
+            make,
+            persistence,
+            recovery: Recovery::default(),
             transport: Transport::Closed,
             input: ReceiveBuffer::new(),
             output: SendBuffer::new(),
@@ -118,7 +138,7 @@ impl<P: Protocol> EventLoop<P> {
             writable: false,
             read_closed: false,
             ready: false,
-            open_by,
+            open_by: deadline,
             parked_at: None,
             closing: None,
             keep: None,
@@ -128,14 +148,8 @@ impl<P: Protocol> EventLoop<P> {
         }
     }
 
-    /// The life of the connection, from the resolver to the closed socket.
-    pub(super) fn run(mut self) {
-        let result = self.open().and_then(|()| self.serve());
-        self.end(result);
-    }
-
     /// Carries out operations until the connection ends.
-    fn serve(&mut self) -> Result<(), Fail<P>> {
+    pub(super) fn serve(&mut self) -> Result<(), Fail<P>> {
         loop {
             self.take_requests();
             self.pump()?;
@@ -170,8 +184,9 @@ impl<P: Protocol> EventLoop<P> {
                         continue;
                     }
                     if let Err(order) = self.queue.push(order, session) {
+                        // The session's connection has broken.
                         drop(order.count);
-                        order.promise.finish(Err(Failure::Closed));
+                        order.promise.finish(Err(Failure::EndOfStream));
                     }
                 }
                 Request::Acquire(session, promise) => self.queue.push_session(session, promise),
@@ -181,10 +196,20 @@ impl<P: Protocol> EventLoop<P> {
             }
         }
         if self.shared.resumed.swap(false, Ordering::SeqCst) {
-            self.queue.retain(
-                |order| order.promise.is_wanted(),
-                |session| session.is_wanted(),
-            );
+            self.drop_unwanted();
+        }
+    }
+
+    /// Forgets what callers have given up before it began, and ends what only lasts for them.
+    pub(super) fn drop_unwanted(&mut self) {
+        self.queue.retain(
+            |order| order.promise.is_wanted(),
+            |session| session.is_wanted(),
+        );
+        for (id, in_flight) in &self.in_flight {
+            if in_flight.standing && !in_flight.promise.is_wanted() {
+                self.protocol.give_up(*id);
+            }
         }
     }
 
@@ -232,8 +257,9 @@ impl<P: Protocol> EventLoop<P> {
     /// Submits what the protocol accepts. Returns whether it did anything.
     fn submit(&mut self) -> bool {
         if let Some(closing) = &mut self.closing {
-            if self.ready && !closing.said && self.in_flight.is_empty() && self.protocol.is_quiet()
-            {
+            self.protocol.make_way();
+            let still = self.protocol.is_quiet() && self.in_flight.values().all(|one| one.standing);
+            if self.ready && !closing.said && still {
                 closing.said = true;
                 closing.deadline = earlier(
                     closing.deadline,
@@ -252,16 +278,26 @@ impl<P: Protocol> EventLoop<P> {
             match front {
                 Front::Operation(order) => {
                     if order.promise.is_wanted() && !self.protocol.accepts(&order.operation) {
-                        return progress;
+                        self.protocol.make_way();
+                        if !self.protocol.accepts(&order.operation) {
+                            return progress;
+                        }
                     }
                 }
                 Front::Session(promise) => {
                     if promise.is_wanted() && !self.is_still() {
+                        self.protocol.make_way();
                         return progress;
                     }
                 }
                 Front::Reset => {
-                    if !self.is_still() {
+                    // Who gives the connection back has had enough.
+                    for (id, in_flight) in &self.in_flight {
+                        if in_flight.standing {
+                            self.protocol.give_up(*id);
+                        }
+                    }
+                    if !self.in_flight.is_empty() || !self.protocol.is_quiet() {
                         return progress;
                     }
                 }
@@ -287,7 +323,7 @@ impl<P: Protocol> EventLoop<P> {
 
     /// Whether nothing is under way.
     fn is_still(&self) -> bool {
-        self.in_flight.is_empty() && self.protocol.is_quiet()
+        self.protocol.is_quiet() && self.in_flight.values().all(|one| one.standing)
     }
 
     fn begin(&mut self, order: Order<P>) {
@@ -309,6 +345,9 @@ impl<P: Protocol> EventLoop<P> {
                 promise: order.promise,
                 count: order.count,
                 verb,
+                standing: P::is_standing(&order.operation),
+                was_repeated: order.was_repeated,
+                skipped: 0,
             },
         );
         self.protocol.submit(id, order.operation);
@@ -325,10 +364,14 @@ impl<P: Protocol> EventLoop<P> {
             Output::Ready => {
                 self.ready = true;
                 self.shared.counters.set_phase(None);
+                self.was_restored();
                 self.shared.set_readiness(Ok(()));
             }
-            Output::Part(id, part) => self.deliver(id, part),
+            Output::Part(id, part) => return self.deliver(id, part),
             Output::End(id, end) => {
+                if end.is_ok() {
+                    self.has_proved_itself();
+                }
                 if let Some(in_flight) = self.in_flight.remove(&id) {
                     self.name_running();
                     drop(in_flight.count);
@@ -356,18 +399,23 @@ impl<P: Protocol> EventLoop<P> {
         Ok(())
     }
 
-    fn name_running(&self) {
+    pub(super) fn name_running(&self) {
         let verb = self.in_flight.values().next().map(|other| other.verb);
         self.shared.counters.set_running(verb);
     }
 
-    fn deliver(&mut self, id: OperationId, part: P::Part) {
+    fn deliver(&mut self, id: OperationId, part: P::Part) -> Result<(), Fail<P>> {
         let alone = self.nobody_waits();
         let limit = self.settings.buffer_limit;
         let Some(in_flight) = self.in_flight.get_mut(&id) else {
-            return;
+            return Ok(());
         };
         let weight = part.weight();
+        if !in_flight.promise.is_wanted() {
+            in_flight.skipped = in_flight.skipped.saturating_add(weight);
+            let skipped = in_flight.skipped;
+            return self.pass_over(skipped);
+        }
         let pushed = in_flight.promise.push(part, weight);
         if pushed.awaited && self.awaited.last() != Some(&id) {
             self.awaited.push(id);
@@ -375,6 +423,18 @@ impl<P: Protocol> EventLoop<P> {
         if pushed.total > limit && !alone {
             in_flight.promise.end_early(Failure::Overflow { limit });
         }
+        Ok(())
+    }
+
+    /// Something came that nobody wants any more. Beyond a limit a new connection costs less;
+    /// but as long as others wait for their own answers on this one, it is read on.
+    fn pass_over(&self, skipped: usize) -> Result<(), Fail<P>> {
+        let limit = self.settings.skip_limit;
+        let nobody_else = !self.in_flight.values().any(|one| one.promise.is_wanted());
+        if skipped > limit && nobody_else {
+            return Err(Failure::Unwanted { limit });
+        }
+        Ok(())
     }
 
     /// Whether no other caller is held up when this connection stops reading.

@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::cancel::Stopped;
+
 /// What a connection was doing when its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -16,6 +18,8 @@ pub enum Phase {
     Tls,
     /// Waiting for the greeting, STARTTLS and authentication.
     Login,
+    /// Waiting for the next attempt to open a lost connection.
+    Reconnect,
     /// In the command queue, before anything was written.
     Queue,
     /// The command was written and its reply has not come.
@@ -31,6 +35,7 @@ impl std::fmt::Display for Phase {
             Self::Connect => "connecting",
             Self::Tls => "the TLS handshake",
             Self::Login => "greeting and authentication",
+            Self::Reconnect => "waiting to connect again",
             Self::Queue => "waiting in the command queue",
             Self::Command => "waiting for the reply",
             Self::Stream => "reading a reply that has begun",
@@ -61,12 +66,16 @@ pub(crate) enum Failure<F> {
     EndOfStream,
     #[error("time is up: {0}")]
     TimedOut(Phase),
+    #[error("cancelled")]
+    Cancelled,
     #[error("the server is silent")]
     Stalled,
     #[error("the connection has been closed")]
     Closed,
     #[error("more than {limit} bytes wait for their reader")]
     Overflow { limit: usize },
+    #[error("more than {limit} bytes of a reply came that nobody wanted any more")]
+    Unwanted { limit: usize },
     #[error("{0}")]
     Protocol(F),
 }
@@ -76,6 +85,14 @@ impl<F> Failure<F> {
         Self::System {
             what,
             source: Arc::new(source),
+        }
+    }
+
+    /// What a wait that was stopped ends with; `phase` says what it waited for.
+    pub(crate) fn stopped(stopped: Stopped, phase: Phase) -> Self {
+        match stopped {
+            Stopped::TimedOut => Self::TimedOut(phase),
+            Stopped::Cancelled => Self::Cancelled,
         }
     }
 

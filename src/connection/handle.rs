@@ -5,13 +5,17 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use super::cancel::{Notify, Stopped, Until};
+
 use crate::sync::{Condvar, Mutex};
 use crossbeam_channel::{Receiver, SendError, Sender, unbounded};
 
 use super::doorbell::Doorbell;
 use super::event_loop::EventLoop;
 use super::failure::{Failure, Phase};
+use super::notice::Notice;
 use super::queue::SessionId;
+use super::recovery::Persistence;
 use super::settings::Settings;
 use super::slot::{Promise, Reply, Resume, slot};
 use crate::protocol::machine::Protocol;
@@ -37,7 +41,7 @@ pub(crate) type Keep = Box<dyn Send>;
 
 /// What the owner of the connections is told by their threads. No lock of the connection is
 /// held meanwhile, and nothing in here may wait for the network.
-pub(crate) trait Hooks: Send + Sync {
+pub(crate) trait Hooks<F>: Send + Sync {
     /// A reset is done.
     fn was_reset(&self, id: ConnectionId);
     /// The connection has been parked for its time. What is returned is kept until its socket
@@ -45,6 +49,24 @@ pub(crate) trait Hooks: Send + Sync {
     fn expire(&self, id: ConnectionId) -> Option<Keep>;
     /// The socket is closed, the thread ends.
     fn ended(&self, id: ConnectionId);
+    /// Something has happened to a connection that was ready once.
+    fn notice(&self, id: ConnectionId, notice: Notice<F>);
+    /// Does what is due. Returns when it wants to be called again, at the latest.
+    fn housekeeping(&self, id: ConnectionId, now: Instant) -> Option<Instant>;
+}
+
+/// How to build the protocol machine of a new connection.
+pub(crate) type MakeProtocol<P> = dyn Fn() -> P + Send + Sync;
+
+/// What it takes to open a connection.
+pub(crate) struct Opening<P: Protocol> {
+    pub id: ConnectionId,
+    pub settings: Arc<Settings>,
+    pub make: Arc<MakeProtocol<P>>,
+    pub hooks: Arc<dyn Hooks<Failure<P::Failure>>>,
+    pub persistence: Persistence,
+    /// By when it has to be ready for the first time.
+    pub deadline: Option<Instant>,
 }
 
 /// An operation on its way to the connection thread.
@@ -52,6 +74,8 @@ pub(super) struct Order<P: Protocol> {
     pub operation: P::Operation,
     pub promise: OperationPromise<P>,
     pub count: Count,
+    /// It has been sent before, on a connection that broke.
+    pub was_repeated: bool,
 }
 
 /// Counts one operation as pending for as long as it lives.
@@ -127,6 +151,7 @@ impl Counters {
             1 => Some(Phase::Connect),
             2 => Some(Phase::Tls),
             3 => Some(Phase::Login),
+            4 => Some(Phase::Reconnect),
             _ => None,
         }
     }
@@ -136,8 +161,9 @@ impl Counters {
             Some(Phase::Resolve) => 0,
             Some(Phase::Connect) => 1,
             Some(Phase::Tls) => 2,
+            Some(Phase::Reconnect) => 4,
             Some(_) => 3,
-            None => 4,
+            None => 5,
         };
         self.phase.store(number, Ordering::SeqCst);
     }
@@ -146,6 +172,9 @@ impl Counters {
         *self.running.lock() = verb;
     }
 }
+
+/// How many attempts to connect have failed, and why the last one did.
+type Trouble<P> = (u32, Failure<<P as Protocol>::Failure>);
 
 pub(super) type Readiness<P> = Option<Result<(), Failure<<P as Protocol>::Failure>>>;
 
@@ -157,6 +186,8 @@ pub(super) struct Shared<P: Protocol> {
     pub resumed: AtomicBool,
     readiness: Mutex<Readiness<P>>,
     readiness_changed: Condvar,
+    /// While it is lost: how many attempts have failed, and why the last one did.
+    trouble: Mutex<Option<Trouble<P>>>,
     /// Why the connection ended.
     end: OnceLock<Failure<P::Failure>>,
     pub counters: Arc<Counters>,
@@ -169,6 +200,10 @@ impl<P: Protocol> Shared<P> {
         self.readiness_changed.notify_all();
     }
 
+    pub(super) fn set_trouble(&self, trouble: Option<Trouble<P>>) {
+        *self.trouble.lock() = trouble;
+    }
+
     /// From now on nothing sent to this connection will be carried out.
     pub(super) fn set_closed(&self, why: Failure<P::Failure>) {
         let _ = self.end.set(why);
@@ -176,16 +211,28 @@ impl<P: Protocol> Shared<P> {
     }
 }
 
-impl<P: Protocol> Resume for Shared<P> {
+/// For those who wait for the connection to be ready.
+impl<P: Protocol> Notify for Shared<P> {
+    fn notify(&self) {
+        drop(self.readiness.lock());
+        self.readiness_changed.notify_all();
+    }
+}
+
+impl<P: Protocol> Resume<Failure<P::Failure>> for Shared<P> {
     fn resume(&self) {
         self.resumed.store(true, Ordering::SeqCst);
         self.doorbell.ring();
+    }
+
+    fn trouble(&self) -> Option<(u32, Failure<P::Failure>)> {
+        self.trouble.lock().clone()
     }
 }
 
 /// Says that a connection thread has ended, however it did: a panic leaves nobody waiting and
 /// no permit behind.
-struct Ended<P: Protocol>(Arc<Shared<P>>, Arc<dyn Hooks>);
+struct Ended<P: Protocol>(Arc<Shared<P>>, Arc<dyn Hooks<Failure<P::Failure>>>);
 
 impl<P: Protocol> Drop for Ended<P> {
     fn drop(&mut self) {
@@ -205,15 +252,10 @@ impl<P: Protocol> Clone for Connection<P> {
 }
 
 impl<P: Protocol> Connection<P> {
-    /// Starts the thread of a new connection, which connects and authenticates until
-    /// `deadline`. Operations may be sent at once; they wait until it is ready.
-    pub(crate) fn open(
-        id: ConnectionId,
-        settings: Arc<Settings>,
-        protocol: P,
-        hooks: Arc<dyn Hooks>,
-        deadline: Option<Instant>,
-    ) -> Result<(Self, JoinHandle<()>), Failure<P::Failure>> {
+    /// Starts the thread of a new connection, which connects and authenticates. Operations may
+    /// be sent at once; they wait until it is ready.
+    pub(crate) fn open(opening: Opening<P>) -> Result<(Self, JoinHandle<()>), Failure<P::Failure>> {
+        let id = opening.id;
         let (sender, receiver): (_, Receiver<Request<P>>) = unbounded();
         let poll = mio::Poll::new().map_err(|error| Failure::system("a poll instance", error))?;
         let waker = mio::Waker::new(poll.registry(), EventLoop::<P>::WAKER)
@@ -225,21 +267,15 @@ impl<P: Protocol> Connection<P> {
             resumed: AtomicBool::new(false),
             readiness: Mutex::new(None),
             readiness_changed: Condvar::new(),
+            trouble: Mutex::new(None),
             end: OnceLock::new(),
             counters: Arc::new(Counters::default()),
         });
-        let told = Arc::clone(&hooks);
+        let told = Arc::clone(&opening.hooks);
+        let settings = &opening.settings;
         let name = format!("{}-{id} {}", settings.protocol, settings.host);
         let stack_size = settings.stack_size;
-        let event_loop = EventLoop::new(
-            Arc::clone(&shared),
-            receiver,
-            poll,
-            settings,
-            protocol,
-            hooks,
-            deadline,
-        );
+        let event_loop = EventLoop::new(Arc::clone(&shared), receiver, poll, opening);
         let of_thread = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(name)
@@ -257,17 +293,24 @@ impl<P: Protocol> Connection<P> {
     }
 
     /// Waits until the connection is authenticated or has failed.
-    pub(crate) fn wait_ready(&self, deadline: Option<Instant>) -> Result<(), Failure<P::Failure>> {
+    pub(crate) fn wait_ready(&self, until: &Until) -> Result<(), Failure<P::Failure>> {
+        let _watch = until.watch(|| Arc::clone(&self.0) as Arc<dyn Notify>);
         let mut readiness = self.0.readiness.lock();
         loop {
             if let Some(result) = &*readiness {
                 return result.clone();
             }
-            if crate::sync::wait(&self.0.readiness_changed, &mut readiness, deadline)
-                && readiness.is_none()
-            {
-                let phase = self.0.counters.phase().unwrap_or(Phase::Login);
-                return Err(Failure::TimedOut(phase));
+            let stopped = until.wait(&self.0.readiness_changed, &mut readiness);
+            if readiness.is_some() {
+                continue;
+            }
+            match stopped {
+                None => {}
+                Some(Stopped::Cancelled) => return Err(Failure::Cancelled),
+                Some(Stopped::TimedOut) => {
+                    let phase = self.0.counters.phase().unwrap_or(Phase::Login);
+                    return Err(Failure::TimedOut(phase));
+                }
             }
         }
     }
@@ -298,9 +341,15 @@ impl<P: Protocol> Connection<P> {
             operation,
             promise,
             count: Count::new(&self.0.counters),
+            was_repeated: false,
         };
         self.send(Request::Operation(order, session));
-        reply.resume_with(Arc::clone(&self.0) as Arc<dyn Resume>)
+        reply.resume_with(Arc::clone(&self.0) as Arc<dyn Resume<_>>)
+    }
+
+    /// Has the thread look at what is due.
+    pub(crate) fn nudge(&self) {
+        self.0.resume();
     }
 
     /// Asks for the connection alone. The session lasts until [`Connection::release`], which

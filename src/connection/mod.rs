@@ -8,6 +8,8 @@
     reason = "the layer that may look at the clock"
 )]
 
+pub(crate) mod backoff;
+pub(crate) mod cancel;
 pub(crate) mod clock;
 mod connect;
 pub(crate) mod doorbell;
@@ -15,8 +17,10 @@ mod ending;
 mod event_loop;
 pub(crate) mod failure;
 pub(crate) mod handle;
+pub(crate) mod notice;
 mod opening;
 pub(crate) mod queue;
+pub(crate) mod recovery;
 pub(crate) mod settings;
 pub(crate) mod slot;
 mod timers;

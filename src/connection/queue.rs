@@ -101,6 +101,31 @@ impl<O, X> CommandQueue<O, X> {
         }
     }
 
+    /// Puts operations at the front, in their order: they have been taken before.
+    pub(crate) fn put_back(&mut self, operations: Vec<O>) {
+        for operation in operations.into_iter().rev() {
+            self.line.push_front(Waiting::Operation(operation));
+        }
+    }
+
+    /// Ends the exclusive session that owns the connection, if one does, and hands out what it
+    /// has sent: nothing of it may be carried out without the rest.
+    pub(crate) fn break_session(&mut self) -> Vec<O> {
+        self.owner = None;
+        self.of_owner.drain(..).collect()
+    }
+
+    /// Takes out what earlier users of the connection have left: everything up to the last
+    /// reset.
+    pub(crate) fn take_resets(&mut self) -> (Vec<O>, Vec<X>) {
+        let last = self
+            .line
+            .iter()
+            .rposition(|one| matches!(one, Waiting::Reset(_)));
+        let before = last.map_or(0, |at| at + 1);
+        sort_out(self.line.drain(..before))
+    }
+
     /// Whether anything stands in line, also behind an exclusive session.
     pub(crate) fn is_empty(&self) -> bool {
         self.line.is_empty() && self.of_owner.is_empty()
@@ -123,16 +148,22 @@ impl<O, X> CommandQueue<O, X> {
     /// Takes everything out.
     pub(crate) fn clear(&mut self) -> (Vec<O>, Vec<X>) {
         let mut operations: Vec<O> = self.of_owner.drain(..).collect();
-        let mut sessions = Vec::new();
-        for waiting in self.line.drain(..) {
-            match waiting {
-                Waiting::Operation(item) => operations.push(item),
-                Waiting::Session(_, promise) | Waiting::Reset(promise) => sessions.push(promise),
-            }
-        }
+        let (others, promises) = sort_out(self.line.drain(..));
+        operations.extend(others);
         self.owner = None;
-        (operations, sessions)
+        (operations, promises)
     }
+}
+
+fn sort_out<O, X>(line: impl Iterator<Item = Waiting<O, X>>) -> (Vec<O>, Vec<X>) {
+    let (mut operations, mut promises) = (Vec::new(), Vec::new());
+    for waiting in line {
+        match waiting {
+            Waiting::Operation(item) => operations.push(item),
+            Waiting::Session(_, promise) | Waiting::Reset(promise) => promises.push(promise),
+        }
+    }
+    (operations, promises)
 }
 
 /// A look at what is next in line.

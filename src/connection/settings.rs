@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::backoff::Backoff;
 use super::transport::Tls;
 
 /// The same for every connection of a client.
@@ -20,6 +21,13 @@ pub(crate) struct Settings {
     pub window: usize,
     /// Bytes of one reply that may wait for its reader when others wait behind it.
     pub buffer_limit: usize,
+    /// Bytes of a reply that nobody wants any more which are read rather than the connection
+    /// replaced.
+    pub skip_limit: usize,
+    /// When a lost connection is opened anew.
+    pub backoff: Backoff,
+    /// How long opening may take where no caller waits for it by name.
+    pub open_timeout: Option<Duration>,
     /// How long a parked connection is kept.
     pub idle_timeout: Duration,
     /// How long an authenticated connection stays silent before it sends something harmless.

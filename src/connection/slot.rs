@@ -5,10 +5,10 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 
+use super::cancel::{Notify, Stopped, Until};
 use crate::sync::atomic::{AtomicU8, Ordering};
-use crate::sync::{self, Condvar, Mutex};
+use crate::sync::{Condvar, Mutex};
 
 /// Not written yet: it may still be withdrawn.
 const QUEUED: u8 = 0;
@@ -33,8 +33,8 @@ pub(crate) enum Progress {
 pub(crate) enum Event<T, E, F> {
     Part(T),
     End(Result<E, F>),
-    /// The deadline passed; the operation goes on.
-    TimedOut,
+    /// The wait is over; the operation goes on.
+    Stopped(Stopped),
     /// The end has been taken already.
     Nothing,
 }
@@ -49,8 +49,11 @@ pub(crate) struct Pushed {
 }
 
 /// Tells the connection that a paused reader has room again.
-pub(crate) trait Resume: Send + Sync {
+pub(crate) trait Resume<F>: Send + Sync {
     fn resume(&self);
+    /// While the connection is lost: how many attempts to connect have failed, and why the last
+    /// one did.
+    fn trouble(&self) -> Option<(u32, F)>;
 }
 
 struct Slot<T, E, F> {
@@ -68,6 +71,13 @@ struct Inner<T, E, F> {
     waiting: bool,
     /// The connection has stopped reading until this slot has room.
     paused: bool,
+}
+
+impl<T: Send, E: Send, F: Send> Notify for Slot<T, E, F> {
+    fn notify(&self) {
+        drop(self.inner.lock());
+        self.changed.notify_all();
+    }
 }
 
 /// Makes the two ends of a slot.
@@ -194,22 +204,28 @@ impl<T, E, F> Drop for Promise<T, E, F> {
 pub(crate) struct Reply<T, E, F> {
     slot: Arc<Slot<T, E, F>>,
     taken: VecDeque<T>,
-    resume: Option<Arc<dyn Resume>>,
+    resume: Option<Arc<dyn Resume<F>>>,
     over: bool,
 }
 
 impl<T, E, F> Reply<T, E, F> {
     /// Whom to tell when there is room again.
-    pub(crate) fn resume_with(mut self, resume: Arc<dyn Resume>) -> Self {
+    pub(crate) fn resume_with(mut self, resume: Arc<dyn Resume<F>>) -> Self {
         self.resume = Some(resume);
         self
     }
 
     /// Waits for the next part or the end.
-    pub(crate) fn next(&mut self, deadline: Option<Instant>) -> Event<T, E, F> {
+    pub(crate) fn next(&mut self, until: &Until) -> Event<T, E, F>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+        F: Send + 'static,
+    {
         if let Some(part) = self.taken.pop_front() {
             return Event::Part(part);
         }
+        let _watch = until.watch(|| Arc::clone(&self.slot) as Arc<dyn Notify>);
         let mut inner = self.slot.inner.lock();
         loop {
             if !inner.parts.is_empty() {
@@ -230,12 +246,11 @@ impl<T, E, F> Reply<T, E, F> {
                 return inner.end.take().map_or(Event::Nothing, Event::End);
             }
             inner.waiting = true;
-            if sync::wait(&self.slot.changed, &mut inner, deadline)
-                && inner.parts.is_empty()
-                && !inner.ended
-            {
-                inner.waiting = false;
-                return Event::TimedOut;
+            if let Some(stopped) = until.wait(&self.slot.changed, &mut inner) {
+                if inner.parts.is_empty() && !inner.ended {
+                    inner.waiting = false;
+                    return Event::Stopped(stopped);
+                }
             }
         }
     }
@@ -275,6 +290,12 @@ impl<T, E, F> Reply<T, E, F> {
         }
     }
 
+    /// While the connection is lost: how many attempts to connect have failed, and why the last
+    /// one did.
+    pub(crate) fn trouble(&self) -> Option<(u32, F)> {
+        self.resume.as_ref()?.trouble()
+    }
+
     fn tell_resume(&self) {
         if let Some(resume) = &self.resume {
             resume.resume();
@@ -309,17 +330,23 @@ mod tests {
         promise.push(1, 1);
         promise.push(2, 1);
         promise.finish(Ok("end"));
-        assert!(matches!(reply.next(None), Event::Part(1)));
-        assert!(matches!(reply.next(None), Event::Part(2)));
-        assert!(matches!(reply.next(None), Event::End(Ok("end"))));
-        assert!(matches!(reply.next(None), Event::Nothing));
+        assert!(matches!(reply.next(&Until::default()), Event::Part(1)));
+        assert!(matches!(reply.next(&Until::default()), Event::Part(2)));
+        assert!(matches!(
+            reply.next(&Until::default()),
+            Event::End(Ok("end"))
+        ));
+        assert!(matches!(reply.next(&Until::default()), Event::Nothing));
     }
 
     #[test]
     fn a_promise_that_goes_away_fails_the_caller() {
         let (promise, mut reply) = pair();
         drop(promise);
-        assert!(matches!(reply.next(None), Event::End(Err("dropped"))));
+        assert!(matches!(
+            reply.next(&Until::default()),
+            Event::End(Err("dropped"))
+        ));
     }
 
     #[test]
@@ -341,9 +368,13 @@ mod tests {
     #[test]
     fn a_full_slot_pauses_until_it_is_read() {
         struct Count(std::sync::atomic::AtomicUsize);
-        impl Resume for Count {
+        impl Resume<&'static str> for Count {
             fn resume(&self) {
                 self.0.fetch_add(1, Ordering::SeqCst);
+            }
+
+            fn trouble(&self) -> Option<(u32, &'static str)> {
+                None
             }
         }
         let count = Arc::new(Count(std::sync::atomic::AtomicUsize::new(0)));
@@ -352,7 +383,7 @@ mod tests {
         assert!(!promise.pause(10));
         promise.push(1, 10);
         assert!(promise.pause(10));
-        assert!(matches!(reply.next(None), Event::Part(1)));
+        assert!(matches!(reply.next(&Until::default()), Event::Part(1)));
         assert_eq!(count.0.load(Ordering::SeqCst), 1);
         assert!(!promise.pause(10));
     }
@@ -400,7 +431,7 @@ mod model {
                 });
                 let mut parts = Vec::new();
                 loop {
-                    match reply.next(None) {
+                    match reply.next(&Until::default()) {
                         Event::Part(part) => parts.push(part),
                         Event::End(Ok(())) => break,
                         _ => unreachable!("nothing else happens here"),

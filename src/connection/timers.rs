@@ -29,7 +29,21 @@ impl<P: Protocol> EventLoop<P> {
                 deadline => Ok(Some(deadline)),
             };
         }
+        let free = self.queue.is_empty()
+            && !self.queue.is_owned()
+            && self.resets.is_empty()
+            && self.in_flight.values().all(|one| one.standing);
         let mut until = self.expire(now);
+        if self
+            .protocol
+            .elapsed(now, free)
+            .map_err(Failure::Protocol)?
+        {
+            // There may be something to write.
+            until = Some(now);
+        }
+        until = earlier(until, self.protocol.wakes_at());
+        until = earlier(until, self.hooks.housekeeping(self.shared.id, now));
         until = earlier(until, self.keep_alive(now));
         until = earlier(until, self.stalled(now)?);
         Ok(Some(until))
@@ -67,7 +81,8 @@ impl<P: Protocol> EventLoop<P> {
     /// nothing, is of no use to those who come later, however many they are. As long as somebody
     /// waits for the oldest answer, the server may be at work on it.
     fn stalled(&mut self, now: Instant) -> Result<Sleep, Fail<P>> {
-        let owes_to_nobody = match self.in_flight.values().next() {
+        let mut commands = self.in_flight.values().filter(|one| !one.standing);
+        let owes_to_nobody = match commands.next() {
             Some(oldest) => !oldest.promise.is_wanted(),
             None => !self.protocol.is_quiet(),
         };

@@ -3,10 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use super::pool::{Fail, Pool, Seat};
 use super::route::{self, Held};
+use crate::connection::cancel::Until;
 use crate::connection::failure::{Failure, Phase};
 use crate::connection::handle::{Connection, ConnectionId, OperationReply};
 use crate::connection::queue::SessionId;
@@ -16,13 +16,16 @@ use crate::protocol::machine::Protocol;
 /// Waits for something that has no result but its completion.
 pub(super) fn wait_signal<F>(
     mut reply: crate::connection::slot::Reply<(), (), Failure<F>>,
-    deadline: Option<Instant>,
-) -> Result<(), Failure<F>> {
+    until: &Until,
+) -> Result<(), Failure<F>>
+where
+    F: Send + 'static,
+{
     loop {
-        match reply.next(deadline) {
+        match reply.next(until) {
             Event::Part(()) => {}
             Event::End(result) => return result,
-            Event::TimedOut => return Err(Failure::TimedOut(Phase::Queue)),
+            Event::Stopped(stopped) => return Err(Failure::stopped(stopped, Phase::Queue)),
             Event::Nothing => return Err(Failure::Closed),
         }
     }
@@ -72,7 +75,7 @@ impl<P: Protocol> ScopeGuard<P> {
 
     /// Gives the connection back and waits until it is in order. The guards of this thread
     /// that share it keep it.
-    pub(crate) fn close(mut self, deadline: Option<Instant>) -> Result<(), Fail<P>> {
+    pub(crate) fn close(mut self, until: &Until) -> Result<(), Fail<P>> {
         let Some(scope) = self.scope.take() else {
             return Ok(());
         };
@@ -87,7 +90,7 @@ impl<P: Protocol> ScopeGuard<P> {
         if broken {
             return Err(Failure::Closed);
         }
-        reply.map_or(Ok(()), |reply| wait_signal(reply, deadline))
+        reply.map_or(Ok(()), |reply| wait_signal(reply, until))
     }
 }
 

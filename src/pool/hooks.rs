@@ -2,16 +2,19 @@
 
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::ledger::Role;
-use super::pool::Pool;
+use super::pool::{Fail, Pool};
+use crate::connection::clock;
 use crate::connection::handle::{ConnectionId, Hooks, Keep};
+use crate::connection::notice::Notice;
 use crate::protocol::machine::Protocol;
 
 /// What connection threads tell the pool.
 pub(super) struct PoolHooks<P: Protocol>(pub Weak<Pool<P>>);
 
-impl<P: Protocol> Hooks for PoolHooks<P> {
+impl<P: Protocol> Hooks<Fail<P>> for PoolHooks<P> {
     fn was_reset(&self, id: ConnectionId) {
         let Some(pool) = self.0.upgrade() else {
             return;
@@ -57,5 +60,23 @@ impl<P: Protocol> Hooks for PoolHooks<P> {
         }
         drop(live);
         pool.live_changed.notify_all();
+    }
+
+    fn notice(&self, id: ConnectionId, notice: Notice<Fail<P>>) {
+        let Some(pool) = self.0.upgrade() else {
+            return;
+        };
+        if matches!(notice, Notice::Restored { .. }) {
+            pool.figures.restored.fetch_add(1, Ordering::Relaxed);
+        }
+        pool.notices.publish(id, &notice);
+    }
+
+    /// The permits that are withheld are released when they are due. Any connection thread that
+    /// is awake does it; the main one, which always is there, is woken for it.
+    fn housekeeping(&self, _: ConnectionId, now: Instant) -> Option<Instant> {
+        let pool = self.0.upgrade()?;
+        pool.quota
+            .release_due(now, || clock::after(pool.next_delay()))
     }
 }

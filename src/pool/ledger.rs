@@ -18,6 +18,8 @@ pub enum Role {
     Main,
     /// Bound to a thread by a connection scope.
     Scope,
+    /// Bound to the thread of a background task.
+    Task,
     /// Given back and waiting for the next taker.
     Parked,
     /// Given back with replies still to come.
@@ -32,8 +34,8 @@ pub enum Role {
 pub struct Holder {
     /// What the connection is used for.
     pub role: Role,
-    /// The thread that holds it: its name, or its number where it has none. Only a connection
-    /// scope is held by a thread.
+    /// The thread that holds it: its name, or its number where it has none. Only connection
+    /// scopes and background tasks have one.
     pub thread: Option<String>,
     /// For how long it has had this role.
     pub held_for: Duration,
@@ -47,6 +49,8 @@ impl fmt::Display for Holder {
             (Role::Main, _) => f.write_str("the main connection")?,
             (Role::Scope, Some(thread)) => write!(f, "thread {thread}")?,
             (Role::Scope, None) => f.write_str("a thread")?,
+            (Role::Task, Some(thread)) => write!(f, "task {thread}")?,
+            (Role::Task, None) => f.write_str("a task")?,
             (Role::Parked, _) => f.write_str("parked")?,
             (Role::Draining, _) => f.write_str("given back, replies to come")?,
             (Role::Closing, _) => f.write_str("closing")?,
@@ -129,9 +133,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Notes what the permit is used for from now on; a scope is the calling thread's.
+    /// Notes what the permit is used for from now on; a scope or a task is the calling thread's.
     pub(crate) fn set_role(&self, role: Role) {
-        let thread = (role == Role::Scope).then(thread_label);
+        let thread = matches!(role, Role::Scope | Role::Task).then(thread_label);
         if let Some(record) = self.records.lock().1.get_mut(&self.id) {
             record.role = role;
             record.thread = thread;

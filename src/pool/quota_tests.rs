@@ -1,4 +1,14 @@
 use super::*;
+use crate::connection::cancel::CancelToken;
+
+fn take<W: Send + 'static>(
+    quota: &Arc<Quota<W>>,
+    deadline: Option<Instant>,
+    nag: Nag<'_>,
+) -> Result<Grant<W>, Refused> {
+    let taken = quota.acquire(&Until::deadline(deadline), nag);
+    taken.map(|(grant, _)| grant)
+}
 
 #[cfg(not(shuttle))]
 mod plain {
@@ -37,7 +47,7 @@ mod plain {
             .map(|number| {
                 let (thread_quota, sender) = (Arc::clone(&quota), sender.clone());
                 let thread = std::thread::spawn(move || {
-                    let grant = thread_quota.acquire(None, None).unwrap();
+                    let grant = take(&thread_quota, None, None).unwrap();
                     sender.send(number).unwrap();
                     drop(grant);
                 });
@@ -60,7 +70,7 @@ mod plain {
         let first = quota.try_acquire().unwrap();
         let now = crate::connection::clock::now();
         assert_eq!(
-            quota.acquire(Some(now), None).unwrap_err(),
+            take(&quota, Some(now), None).unwrap_err(),
             Refused::NotInTime
         );
         assert_eq!(quota.waiting(), 0);
@@ -75,9 +85,8 @@ mod plain {
         let nags = std::cell::Cell::new(0);
         let now = crate::connection::clock::now();
         let deadline = now + std::time::Duration::from_millis(20);
-        let refused = quota
-            .acquire(Some(deadline), Some((now, &|| nags.set(nags.get() + 1))))
-            .unwrap_err();
+        let nag: &dyn Fn() = &|| nags.set(nags.get() + 1);
+        let refused = take(&quota, Some(deadline), Some((now, nag))).unwrap_err();
         assert_eq!((refused, nags.get()), (Refused::NotInTime, 1));
         drop(first);
     }
@@ -88,9 +97,146 @@ mod plain {
         let first = quota.try_acquire().unwrap();
         let now = crate::connection::clock::now();
         let close = || drop(quota.close());
-        let refused = quota.acquire(None, Some((now, &close))).unwrap_err();
+        let refused = take(&quota, None, Some((now, &close))).unwrap_err();
         assert_eq!(refused, Refused::Closed);
         drop(first);
+    }
+
+    /// A job that tells its number when its turn comes, and keeps what it got.
+    fn job(number: usize, turns: &mpsc::Sender<(usize, Option<Grant<()>>)>) -> Job<()> {
+        let turns = turns.clone();
+        Box::new(move |call| {
+            let grant = match call {
+                Call::Turn(grant, _) => Some(grant),
+                Call::Cancelled | Call::Closed => None,
+            };
+            turns.send((number, grant)).unwrap();
+            None
+        })
+    }
+
+    #[test]
+    fn jobs_and_threads_stand_in_one_line() {
+        let quota: Arc<Quota<()>> = Quota::new(1);
+        let first = quota.try_acquire().unwrap();
+        let (sender, turns) = mpsc::channel();
+        quota.enqueue(job(0, &sender)).unwrap();
+        let thread = {
+            let (quota, sender) = (Arc::clone(&quota), sender.clone());
+            std::thread::spawn(move || {
+                let grant = take(&quota, None, None).unwrap();
+                sender.send((1, Some(grant))).unwrap();
+            })
+        };
+        until(|| quota.waiting() == 2);
+        quota.enqueue(job(2, &sender)).unwrap();
+        drop((first, sender));
+        let mut order = Vec::new();
+        // Each turn comes only when the permit of the one before has been given back.
+        for (number, grant) in turns {
+            assert!(quota.try_acquire().is_err());
+            order.push(number);
+            drop(grant);
+        }
+        assert_eq!(order, [0, 1, 2]);
+        thread.join().unwrap();
+        assert!(quota.try_acquire().is_ok());
+    }
+
+    #[test]
+    fn a_job_that_is_withdrawn_or_cannot_run_keeps_nobody_waiting() {
+        let quota: Arc<Quota<()>> = Quota::new(1);
+        let first = quota.try_acquire().unwrap();
+        let (sender, turns) = mpsc::channel();
+        let withdrawn = quota.enqueue(job(0, &sender)).unwrap();
+        quota
+            .enqueue(Box::new(|call| match call {
+                Call::Turn(grant, _) => Some(grant),
+                Call::Cancelled | Call::Closed => None,
+            }))
+            .unwrap();
+        let last = quota.enqueue(job(2, &sender)).unwrap();
+        drop(quota.withdraw(withdrawn).unwrap()(Call::Cancelled));
+        assert!(matches!(turns.recv().unwrap(), (0, None)));
+        drop(first);
+        let (number, grant) = turns.recv().unwrap();
+        assert_eq!((number, grant.is_some()), (2, true));
+        assert!(quota.withdraw(last).is_none(), "its turn has come");
+        drop(grant);
+        assert!(quota.try_acquire().is_ok());
+    }
+
+    #[test]
+    fn a_place_in_line_is_kept_for_who_comes_back() {
+        let quota: Arc<Quota<()>> = Quota::new(1);
+        let (first, ticket) = quota.acquire(&Until::default(), None).unwrap();
+        let (sender, turns) = mpsc::channel();
+        quota.enqueue(job(1, &sender)).unwrap();
+        let Grant::Fresh(permit) = first else {
+            unreachable!("nothing is parked");
+        };
+        let now = crate::connection::clock::now();
+        quota.withhold(permit, now);
+        assert_eq!((quota.effective(), quota.waiting()), (0, 1));
+        let thread = {
+            let (quota, sender) = (Arc::clone(&quota), sender.clone());
+            std::thread::spawn(move || {
+                let grant = quota.acquire_again(ticket, &Until::default(), None);
+                sender.send((0, Some(grant.unwrap()))).unwrap();
+            })
+        };
+        until(|| quota.waiting() == 2);
+        assert_eq!(quota.release_due(now, || None), None);
+        assert_eq!(quota.effective(), 1);
+        let (number, grant) = turns.recv().unwrap();
+        assert_eq!(number, 0, "first again");
+        drop(grant);
+        assert_eq!(turns.recv().unwrap().0, 1);
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn withheld_permits_come_back_one_at_a_time_when_they_are_due() {
+        let quota: Arc<Quota<()>> = Quota::new(3);
+        let now = crate::connection::clock::now();
+        let [soon, late] = [1, 2].map(|seconds| now + std::time::Duration::from_secs(seconds));
+        for _ in 0..2 {
+            let Ok(Grant::Fresh(permit)) = quota.try_acquire() else {
+                unreachable!("there are three");
+            };
+            quota.withhold(permit, soon);
+        }
+        assert_eq!(quota.effective(), 1);
+        assert_eq!(quota.release_due(now, || None), Some(soon));
+        assert_eq!(quota.effective(), 1);
+        assert_eq!(quota.release_due(soon, || Some(late)), Some(late));
+        assert_eq!(quota.release_due(soon, || None), Some(late));
+        assert_eq!(quota.effective(), 2);
+        assert_eq!(quota.release_due(late, || None), None);
+        assert_eq!(quota.effective(), 3);
+        let all: Vec<_> = (0..3).map(|_| quota.try_acquire().unwrap()).collect();
+        assert!(quota.try_acquire().is_err());
+        drop(all);
+    }
+
+    #[test]
+    fn a_cancelled_wait_leaves_the_line() {
+        let quota: Arc<Quota<()>> = Quota::new(1);
+        let first = quota.try_acquire().unwrap();
+        let token = CancelToken::new();
+        let waiter = {
+            let (quota, token) = (Arc::clone(&quota), token.clone());
+            std::thread::spawn(move || {
+                let until = Until::default().with(Some(token));
+                quota.acquire(&until, None).map(drop)
+            })
+        };
+        until(|| quota.waiting() == 1);
+        token.cancel();
+        assert_eq!(waiter.join().unwrap(), Err(Refused::Cancelled));
+        assert_eq!(quota.waiting(), 0);
+        drop(first);
+        assert!(quota.try_acquire().is_ok());
     }
 
     #[test]
@@ -99,7 +245,7 @@ mod plain {
         let first = quota.try_acquire().unwrap();
         let waiter = {
             let quota = Arc::clone(&quota);
-            std::thread::spawn(move || quota.acquire(None, None).map(drop))
+            std::thread::spawn(move || take(&quota, None, None).map(drop))
         };
         until(|| quota.waiting() == 1);
         quota.close();
@@ -128,7 +274,7 @@ mod model {
                         shuttle::thread::spawn(move || {
                             // The model lets any deadline pass or not.
                             let deadline = (number == 0).then(crate::connection::clock::now);
-                            match quota.acquire(deadline, None) {
+                            match take(&quota, deadline, None) {
                                 Ok(grant) => {
                                     assert_eq!(held.fetch_add(1, Ordering::SeqCst), 0);
                                     shuttle::thread::yield_now();
@@ -162,7 +308,7 @@ mod model {
                     .map(|_| {
                         let quota = Arc::clone(&quota);
                         shuttle::thread::spawn(move || {
-                            let permit = match quota.acquire(None, None).unwrap() {
+                            let permit = match take(&quota, None, None).unwrap() {
                                 Grant::Fresh(permit) => Some(permit),
                                 Grant::Warm(mut warm) => warm.0.take(),
                             };
@@ -189,7 +335,7 @@ mod model {
                 let threads: Vec<_> = (0..2)
                     .map(|_| {
                         let quota = Arc::clone(&quota);
-                        shuttle::thread::spawn(move || drop(quota.acquire(None, None)))
+                        shuttle::thread::spawn(move || drop(take(&quota, None, None)))
                     })
                     .collect();
                 drop(quota.close());
@@ -197,6 +343,59 @@ mod model {
                     thread.join().unwrap();
                 }
                 assert_eq!(quota.waiting(), 0);
+            },
+            10_000,
+        );
+    }
+
+    /// A thread that is cancelled, a job and a permit that is withheld: whoever is not cancelled
+    /// gets his turn, and the permit is there at the end.
+    #[test]
+    fn model_cancelled_waits_jobs_and_withheld_permits_lose_nothing() {
+        shuttle::check_random(
+            || {
+                let quota: Arc<Quota<()>> = Quota::new(1);
+                let first = quota.try_acquire().unwrap();
+                let token = CancelToken::new();
+                let waiter = {
+                    let (quota, token) = (Arc::clone(&quota), token.clone());
+                    shuttle::thread::spawn(move || {
+                        let until = Until::default().with(Some(token));
+                        drop(quota.acquire(&until, None));
+                    })
+                };
+                let turns = Arc::new(AtomicUsize::new(0));
+                let job = {
+                    let (quota, turns) = (Arc::clone(&quota), Arc::clone(&turns));
+                    shuttle::thread::spawn(move || {
+                        let turn: Job<()> = Box::new(move |call| {
+                            turns.fetch_add(1, Ordering::SeqCst);
+                            match call {
+                                Call::Turn(grant, _) => drop(grant),
+                                Call::Cancelled | Call::Closed => {}
+                            }
+                            None
+                        });
+                        assert!(quota.enqueue(turn).is_ok());
+                    })
+                };
+                let now = crate::connection::clock::now();
+                let withheld = {
+                    let quota = Arc::clone(&quota);
+                    shuttle::thread::spawn(move || {
+                        if let Grant::Fresh(permit) = first {
+                            quota.withhold(permit, now);
+                        }
+                        assert_eq!(quota.release_due(now, || None), None);
+                    })
+                };
+                token.cancel();
+                for thread in [waiter, job, withheld] {
+                    thread.join().unwrap();
+                }
+                assert_eq!(turns.load(Ordering::SeqCst), 1);
+                assert_eq!((quota.waiting(), quota.effective()), (0, 1));
+                assert!(matches!(quota.try_acquire(), Ok(Grant::Fresh(_))));
             },
             10_000,
         );

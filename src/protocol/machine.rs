@@ -5,10 +5,16 @@
 //!
 //! 1. `connected` once the transport stands (implicit TLS included);
 //! 2. `submit` for operations that it `accepts`, `reset`, `keep_alive`, `quit` at any time;
-//! 3. `advance` whenever bytes have come or an operation was submitted;
-//! 4. `poll` until it returns `None`.
+//! 3. `elapsed` when the moment has come that `wakes_at` named;
+//! 4. `advance` whenever bytes have come, an operation was submitted or time has elapsed;
+//! 5. `poll` until it returns `None`;
+//! 6. `salvage` when the connection has broken, and then nothing more.
+//!
+//! A *standing* operation (IDLE) lasts until its caller has had enough. It stands back for every
+//! other one, and goes on when the connection is free again.
 
 use std::fmt;
+use std::time::Instant;
 
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
@@ -48,6 +54,34 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     /// Whether `operation` may be submitted beside those that are under way.
     fn accepts(&self, operation: &Self::Operation) -> bool;
 
+    /// Whether `operation` is a standing one.
+    fn is_standing(operation: &Self::Operation) -> bool;
+
+    /// Has the standing operations stand back, for something that cannot begin beside them.
+    fn make_way(&mut self);
+
+    /// Ends an operation whose caller has given up, where that can be done before its reply has
+    /// come: a standing one.
+    fn give_up(&mut self, id: OperationId);
+
+    /// When `elapsed` is to be called next.
+    fn wakes_at(&self) -> Option<Instant>;
+
+    /// It is `now`. `free`: nobody waits for the connection and nobody has it for himself, so
+    /// that standing operations may go on. Returns whether it did anything.
+    ///
+    /// # Errors
+    /// The server has not done in time what it has to do.
+    fn elapsed(&mut self, now: Instant, free: bool) -> Result<bool, Self::Failure>;
+
+    /// Takes the operations out that may be carried out on another connection, now that this
+    /// one has broken: those of which the server has seen nothing, and those that may be
+    /// repeated, without what their callers have had of them.
+    fn salvage(&mut self) -> Vec<Salvaged<Self>>;
+
+    /// What a failure means for the next attempt to connect.
+    fn verdict(failure: &Self::Failure) -> Verdict;
+
     /// Begins an operation.
     fn submit(&mut self, id: OperationId, operation: Self::Operation);
 
@@ -61,7 +95,7 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     /// Says goodbye. [`Output::Finished`] follows when the server has answered.
     fn quit(&mut self);
 
-    /// Whether nothing at all is under way.
+    /// Whether nothing at all is under way but standing operations that stand back.
     fn is_quiet(&self) -> bool;
 
     /// Consumes what has come and writes what is to go out.
@@ -80,6 +114,25 @@ pub(crate) trait Protocol: Send + Sized + 'static {
 
     /// What to call an operation in an explanation, such as `UID FETCH`.
     fn name_of(operation: &Self::Operation) -> &'static str;
+}
+
+/// An operation that may be carried out on another connection.
+pub(crate) struct Salvaged<P: Protocol> {
+    pub id: OperationId,
+    pub operation: P::Operation,
+    /// The server may have seen some of it.
+    pub sent: bool,
+}
+
+/// What a failure means for the next attempt to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may go better next time.
+    Transient,
+    /// The server has as many connections of this account as it allows.
+    TooMany,
+    /// It will not go better by itself: the credentials are wrong, for example.
+    Permanent,
 }
 
 /// What a protocol tells its connection.

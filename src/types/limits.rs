@@ -24,6 +24,7 @@ pub struct Limits {
     list_items: usize,
     untagged_responses: u64,
     buffered_body: usize,
+    skipped: usize,
     stream_threshold: usize,
 }
 
@@ -36,6 +37,7 @@ impl Default for Limits {
             list_items: 100_000,
             untagged_responses: 10_000_000,
             buffered_body: 64 << 20,
+            skipped: 16 << 20,
             stream_threshold: 256 << 10,
         }
     }
@@ -85,6 +87,13 @@ impl Limits {
         self
     }
 
+    /// How much of a reply that nobody wants any more is read and passed over, in bytes; 16 MiB
+    /// by default. Above it the connection is replaced, unless others wait for replies on it.
+    pub const fn max_skipped(mut self, bytes: usize) -> Self {
+        self.skipped = bytes;
+        self
+    }
+
     /// Message data larger than this many bytes is delivered as a stream and not held whole;
     /// 256 KiB by default.
     pub const fn stream_threshold(mut self, bytes: usize) -> Self {
@@ -114,6 +123,10 @@ impl Limits {
 
     pub(crate) const fn buffered_body(&self) -> usize {
         self.buffered_body
+    }
+
+    pub(crate) const fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// See [`Limits::stream_threshold`].

@@ -176,6 +176,10 @@ impl Store {
         self
     }
 
+    pub(crate) fn adds_or_removes(&self) -> bool {
+        self.action != StoreAction::Replace
+    }
+
     pub(crate) fn action(&self) -> StoreAction {
         self.action
     }

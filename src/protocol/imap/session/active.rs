@@ -57,6 +57,8 @@ pub(super) struct Active {
     pub steps: Option<Steps>,
     /// What its searches have found.
     pub gathered: Vec<(u32, u32)>,
+    /// Its own commands have been handed out to be written.
+    pub sent: bool,
     /// One of its own commands has succeeded.
     pub begun: bool,
     /// Bytes of the responses that its result is made of.
@@ -106,6 +108,7 @@ impl Session {
                 outstanding: 0,
                 steps: None,
                 gathered: Vec::new(),
+                sent: false,
                 begun: false,
                 held: 0,
                 failure: None,
@@ -188,6 +191,9 @@ impl Session {
                 self.outputs.push_back(Output::Withdrawn(id));
             }
             return;
+        }
+        if let Some(active) = self.active.get_mut(&id) {
+            active.sent = true;
         }
         for (kind, line) in commands {
             let target = match &kind {

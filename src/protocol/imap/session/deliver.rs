@@ -24,6 +24,13 @@ pub(super) struct Stream {
     held: Option<Box<Held>>,
 }
 
+impl Stream {
+    /// Whether it goes to the caller of this operation.
+    pub(super) fn is_for(&self, id: OperationId) -> bool {
+        self.to == Some(id)
+    }
+}
+
 impl Session {
     /// A FETCH response, perhaps with a literal that follows in chunks.
     pub(super) fn fetched(&mut self, mut fetch: Fetch, open_literal: Option<u64>, size: usize) {

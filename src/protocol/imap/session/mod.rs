@@ -14,14 +14,16 @@ mod held;
 mod login;
 pub(crate) mod operation;
 mod overlap;
+mod salvage;
 mod seen;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Instant;
 
-use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
+use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Salvaged, Verdict};
 use crate::types::capability::Capabilities;
 use crate::types::limits::Limits;
 use crate::types::mailbox_info::MailboxEvent;
@@ -204,6 +206,30 @@ impl Protocol for Session {
 
     fn accepts(&self, operation: &Operation) -> bool {
         self.may_overlap(operation)
+    }
+
+    fn is_standing(_: &Operation) -> bool {
+        false
+    }
+
+    fn make_way(&mut self) {}
+
+    fn give_up(&mut self, _: OperationId) {}
+
+    fn wakes_at(&self) -> Option<Instant> {
+        None
+    }
+
+    fn elapsed(&mut self, _: Instant, _: bool) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    fn salvage(&mut self) -> Vec<Salvaged<Self>> {
+        self.salvage_operations()
+    }
+
+    fn verdict(failure: &Failure) -> Verdict {
+        salvage::verdict(failure)
     }
 
     fn submit(&mut self, id: OperationId, operation: Operation) {

@@ -267,7 +267,32 @@ pub(crate) enum Failure {
     Limit { what: &'static str, limit: u64 },
 }
 
+/// Whether the server says that it has as many connections of this account as it allows. There
+/// is no one way to say so. To commands other than the login the codes are about messages and
+/// mailboxes (RFC 5530 §3).
+pub(crate) fn says_too_many(code: Option<&ResponseCode>, text: &str, of_a_command: bool) -> bool {
+    if !of_a_command && matches!(code, Some(ResponseCode::Limit | ResponseCode::InUse)) {
+        return true;
+    }
+    let text = text.to_ascii_lowercase();
+    text.contains("connection") && (text.contains("too many") || text.contains("maximum"))
+}
+
 impl Failure {
+    /// Whether the server has as many connections of this account as it allows.
+    pub(super) fn is_too_many_connections(&self) -> bool {
+        match self {
+            Self::Bye { code, text } => says_too_many(code.as_deref(), text, false),
+            Self::Rejected {
+                verb: "LOGIN" | "AUTHENTICATE",
+                code,
+                text,
+                ..
+            } => says_too_many(code.as_deref(), text, false),
+            _ => false,
+        }
+    }
+
     pub(crate) fn protocol(what: impl Into<String>) -> Self {
         Self::Protocol(what.into())
     }

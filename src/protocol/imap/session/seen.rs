@@ -12,6 +12,10 @@ impl Seen {
         before.is_some_and(|(_, last)| *last >= number)
     }
 
+    pub(super) fn ranges(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.0.iter().map(|(first, last)| (*first, *last))
+    }
+
     pub(super) fn insert(&mut self, number: u32) {
         if self.contains(number) {
             return;

@@ -1,0 +1,250 @@
+//! A connection that has broken is opened anew by its own thread.
+//!
+//! ```text
+//!  ready ──► lost ──► what may be done again goes back into the queue, the rest fails
+//!    ▲         │
+//!    │      delay ◄──────┐
+//!    │         ▼         │ failed
+//!    └───── opening ─────┘
+//! ```
+//! Meanwhile the command queue stays as it is: what waits there keeps its place, and its caller
+//! may give up at any time.
+
+use std::time::{Duration, Instant};
+
+use super::clock::earlier;
+use super::event_loop::{EventLoop, Fail};
+use super::failure::{Failure, Phase};
+use super::handle::Order;
+use super::notice::Notice;
+use crate::protocol::machine::{Protocol, Salvaged, Verdict};
+use crate::wire::receive::ReceiveBuffer;
+use crate::wire::send::SendBuffer;
+
+/// Whether a connection that was lost is opened anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Persistence {
+    /// As long as the policy allows: the main connection.
+    Always,
+    /// As long as somebody waits for it.
+    WhileWanted,
+}
+
+/// How far a connection is with coming back.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// It has been ready before.
+    pub was_ready: bool,
+    /// Attempts since it was last of use.
+    failed: u32,
+    lost_at: Option<Instant>,
+}
+
+impl<P: Protocol> EventLoop<P> {
+    /// The life of the connection, from the resolver to the closed socket.
+    pub(super) fn run(mut self) {
+        let result = loop {
+            match self.open().and_then(|()| self.serve()) {
+                Ok(()) => break Ok(()),
+                Err(failure) => {
+                    if let Err(failure) = self.recover(failure) {
+                        break Err(failure);
+                    }
+                }
+            }
+        };
+        self.end(result);
+    }
+
+    /// The connection is of use again: the next time it breaks, the delays begin anew.
+    pub(super) fn has_proved_itself(&mut self) {
+        self.recovery.failed = 0;
+        self.recovery.lost_at = None;
+    }
+
+    /// Tells those who are interested that the connection is ready again.
+    pub(super) fn was_restored(&mut self) {
+        if self.recovery.was_ready {
+            let attempts = self.recovery.failed;
+            log::info!(
+                "{} connection {} to {} is there again",
+                self.settings.protocol,
+                self.shared.id,
+                self.settings.host
+            );
+            self.shared.set_trouble(None);
+            self.hooks
+                .notice(self.shared.id, Notice::Restored { attempts });
+        }
+        self.recovery.was_ready = true;
+    }
+
+    /// Prepares for the next attempt to open the connection, after the delay that is due.
+    ///
+    /// # Errors
+    /// There is no further attempt.
+    fn recover(&mut self, failure: Fail<P>) -> Result<(), Fail<P>> {
+        if !self.recovery.was_ready || self.closing.is_some() {
+            return Err(failure);
+        }
+        if is_final::<P>(&failure) {
+            return Err(self.give_up(failure));
+        }
+        self.transport.close();
+        self.break_off(&failure);
+        if !self.is_wanted() {
+            return Err(failure);
+        }
+        let now = Instant::now();
+        let lost_at = match self.recovery.lost_at {
+            Some(lost_at) => lost_at,
+            None => {
+                log::warn!(
+                    "{} connection {} to {} is lost: {failure}",
+                    self.settings.protocol,
+                    self.shared.id,
+                    self.settings.host
+                );
+                self.hooks
+                    .notice(self.shared.id, Notice::Lost(failure.clone()));
+                self.recovery.lost_at = Some(now);
+                now
+            }
+        };
+        let policy = &self.settings.backoff;
+        let failed = self.recovery.failed;
+        if policy.is_exhausted(failed, now.saturating_duration_since(lost_at)) {
+            log::warn!(
+                "{} connection {} to {} is given up after {failed} attempts: {failure}",
+                self.settings.protocol,
+                self.shared.id,
+                self.settings.host
+            );
+            return Err(self.give_up(failure));
+        }
+        let delay = policy.delay(failed);
+        self.recovery.failed = failed.saturating_add(1);
+        let attempt = self.recovery.failed;
+        log::info!(
+            "{} connection {} to {}: attempt {attempt} in {delay:.1?}",
+            self.settings.protocol,
+            self.shared.id,
+            self.settings.host
+        );
+        self.hooks
+            .notice(self.shared.id, Notice::Retrying { attempt, delay });
+        self.shared.set_trouble(Some((failed, failure.clone())));
+        self.begin_anew();
+        self.pause(delay, failure)?;
+        self.open_by = self
+            .settings
+            .open_timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        Ok(())
+    }
+
+    fn give_up(&self, failure: Fail<P>) -> Fail<P> {
+        self.hooks
+            .notice(self.shared.id, Notice::GivenUp(failure.clone()));
+        failure
+    }
+
+    /// Puts what may be carried out on another connection back into the queue; the rest fails.
+    fn break_off(&mut self, failure: &Fail<P>) {
+        let of_session = self.queue.is_owned();
+        for order in self.queue.break_session() {
+            drop(order.count);
+            order.promise.finish(Err(failure.clone()));
+        }
+        let mut salvaged: Vec<Salvaged<P>> = self.protocol.salvage();
+        let mut again = Vec::new();
+        for (id, in_flight) in std::mem::take(&mut self.in_flight) {
+            let at = salvaged.iter().position(|one| one.id == id);
+            let salvaged = at.map(|at| salvaged.swap_remove(at)).filter(|one| {
+                let first_time = !one.sent || !in_flight.was_repeated || in_flight.standing;
+                first_time && !of_session && in_flight.promise.is_wanted()
+            });
+            match salvaged {
+                Some(salvaged) => again.push(Order {
+                    operation: salvaged.operation,
+                    promise: in_flight.promise,
+                    count: in_flight.count,
+                    was_repeated: in_flight.was_repeated || salvaged.sent,
+                }),
+                None => {
+                    drop(in_flight.count);
+                    in_flight.promise.finish(Err(failure.clone()));
+                }
+            }
+        }
+        // Who has given the connection back is told; the next user's operations go on.
+        let (orders, promises) = self.queue.take_resets();
+        let given_back = !promises.is_empty() || !self.resets.is_empty();
+        if given_back {
+            for order in orders.into_iter().chain(again.drain(..)) {
+                drop(order.count);
+                order.promise.finish(Err(failure.clone()));
+            }
+        }
+        for promise in promises.into_iter().chain(self.resets.drain(..)) {
+            promise.finish(Err(failure.clone()));
+        }
+        self.queue.put_back(again);
+        self.name_running();
+    }
+
+    /// Whether the connection is to be opened anew.
+    fn is_wanted(&mut self) -> bool {
+        self.take_requests();
+        if self.closing.is_some() {
+            return false;
+        }
+        match self.persistence {
+            Persistence::Always => true,
+            Persistence::WhileWanted => {
+                self.drop_unwanted();
+                !self.queue.is_empty()
+            }
+        }
+    }
+
+    /// Forgets everything about the connection that has broken.
+    fn begin_anew(&mut self) {
+        self.protocol = (self.make)();
+        self.input = ReceiveBuffer::new();
+        self.output = SendBuffer::new();
+        self.ready = false;
+        self.given_up = None;
+        self.awaited.clear();
+    }
+
+    /// Lets `delay` pass, unless the connection is closed or nobody wants it any more.
+    fn pause(&mut self, delay: Duration, failure: Fail<P>) -> Result<(), Fail<P>> {
+        self.enter(Phase::Reconnect);
+        let until = Instant::now().checked_add(delay);
+        loop {
+            if !self.is_wanted() {
+                return Err(if self.closing.is_some() {
+                    Failure::Closed
+                } else {
+                    failure
+                });
+            }
+            let now = Instant::now();
+            if until.is_some_and(|until| now >= until) {
+                return Ok(());
+            }
+            let due = self.hooks.housekeeping(self.shared.id, now);
+            self.sleep(earlier(until, due))?;
+        }
+    }
+}
+
+/// Whether trying again by itself would be wrong.
+fn is_final<P: Protocol>(failure: &Fail<P>) -> bool {
+    match failure {
+        Failure::Closed => true,
+        Failure::Protocol(failure) => P::verdict(failure) == Verdict::Permanent,
+        _ => false,
+    }
+}
