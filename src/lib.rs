@@ -42,8 +42,9 @@ mod wire;
 mod sync;
 
 pub use client::{
-    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
-    ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
+    Body, BodyReader, ConnectionEvent, ConnectionEvents, ConnectionScope, Exclusive,
+    ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient, ImapClientBuilder, Mailbox, Message,
+    MoveOutcome, ScopedTask, Security, Stats, StoreOutcome, Task, TaskScope,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;

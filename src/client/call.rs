@@ -34,6 +34,14 @@ impl Patience {
             .with(cancel::ambient())
     }
 
+    /// How long a wait may last that is the purpose of its call: the time for a single call does
+    /// not count.
+    pub(crate) fn begin_standing(&self) -> Until {
+        Until::deadline(self.deadline)
+            .with(self.cancel.clone())
+            .with(cancel::ambient())
+    }
+
     /// How long a call that begins now may last. Where that is over already, nothing is sent.
     pub(crate) fn begin_call(&self) -> Result<Until> {
         let until = self.begin();
@@ -61,6 +69,14 @@ pub(crate) fn pool_error(
     waited: Option<Duration>,
 ) -> Error {
     Error::from_pool(error, pool.quota_limit(), waited)
+}
+
+/// The same for a wait that nobody has timed.
+pub(crate) fn pool_error_of(
+    error: PoolError<<Session as crate::protocol::machine::Protocol>::Failure>,
+    limit: usize,
+) -> Error {
+    Error::from_pool(error, limit, None)
 }
 
 /// Sends an operation along the thread's route.

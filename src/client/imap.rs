@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::builder::ImapClientBuilder;
-use super::call::{self, ImapPool, Patience, pool_error};
+use super::call::{self, ImapPool, Patience, pool_error, pool_error_of};
+use super::connection_events::ConnectionEvents;
 use super::exclusive::Exclusive;
 use super::mailbox::Mailbox;
 use super::scope::ConnectionScope;
 use super::stats::Stats;
+use super::task::{self, Task};
+use super::task_scope::{self, TaskScope};
 use crate::connection::cancel::{CancelToken, Until};
 use crate::connection::clock;
 use crate::connection::failure::Phase;
@@ -167,7 +170,7 @@ impl ImapClient {
     /// # }
     /// ```
     pub fn create_connection(&self) -> Result<ConnectionScope> {
-        self.scope(true, &self.patience.begin())
+        self.connection(true, &self.patience.begin())
     }
 
     /// As [`create_connection`](Self::create_connection), without waiting for a permit.
@@ -175,7 +178,7 @@ impl ImapClient {
     /// # Errors
     /// The same; [`ErrorKind::NoPermit`] at once where the quota is used up or others wait.
     pub fn try_create_connection(&self) -> Result<ConnectionScope> {
-        self.scope(false, &self.patience.begin())
+        self.connection(false, &self.patience.begin())
     }
 
     /// As [`create_connection`](Self::create_connection), within `timeout` for the permit,
@@ -187,16 +190,116 @@ impl ImapClient {
         self.with_timeout(timeout).create_connection()
     }
 
-    fn scope(&self, wait: bool, until: &Until) -> Result<ConnectionScope> {
+    fn connection(&self, wait: bool, until: &Until) -> Result<ConnectionScope> {
         let started = clock::now();
         let pool = self.pool();
-        match pool.create_scope(wait, until) {
+        match pool.create_scope(wait, until, None) {
             Ok(guard) => Ok(ConnectionScope::new(guard, self.patience.clone())),
             Err(error) => {
                 let waited = wait.then(|| clock::now() - started);
                 Err(pool_error(pool, error, waited))
             }
         }
+    }
+
+    /// Begins a job in the background: it waits in line for a connection, first come, first
+    /// served, together with the callers of [`create_connection`](Self::create_connection), and
+    /// runs on a thread of its own with that connection as its route. More tasks than connections
+    /// may be begun; they start in the order in which they were begun.
+    ///
+    /// The job is given this view of the client, which also ends with [`Task::cancel`]; all of its
+    /// thread's calls do, also those of other handles. The time for a single call does not count
+    /// while the task waits in line. With a quota of 1 the jobs run one after the other over the
+    /// main connection.
+    ///
+    /// A task keeps the client alive until it has ended; [`shutdown`](Self::shutdown) cancels
+    /// those that wait.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
+    /// let tasks: Vec<_> = ["INBOX", "Archive", "Sent"]
+    ///     .map(|name| client.spawn(move |client| client.mailbox(name).select()))
+    ///     .into();
+    /// for task in tasks {
+    ///     println!("{} messages", task.join()?.exists);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn spawn<T>(&self, job: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Task<T>
+    where
+        T: Send + 'static,
+    {
+        let view = |token| {
+            let mut view = self.clone();
+            view.patience.cancel = Some(token);
+            view
+        };
+        task::spawn(self.pool(), &self.patience, pool_error_of, view, job)
+    }
+
+    /// Runs `body` with a scope for tasks that may borrow, and waits until they have ended, as
+    /// [`std::thread::scope`] does for threads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TaskPanicked`] if a task panicked that nobody joined.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
+    /// use mailpool::StatusItems;
+    ///
+    /// let names = ["INBOX".to_owned(), "Archive".to_owned()];
+    /// client.scope(|scope| {
+    ///     for name in &names {
+    ///         scope
+    ///             .spawn(move |client| {
+    ///                 let status = client.mailbox(name.as_str()).status(StatusItems::default())?;
+    ///                 println!("{name}: {status:?}");
+    ///                 Ok(())
+    ///             })
+    ///             .detach();
+    ///     }
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn scope<'env, R>(
+        &self,
+        body: impl for<'scope> FnOnce(&TaskScope<'scope, 'env, Self>) -> R,
+    ) -> Result<R> {
+        task_scope::scope(
+            self.clone(),
+            Self::with_cancel,
+            |client| {
+                if client.pool().quota_limit() <= 1 {
+                    return Ok(Box::new(()));
+                }
+                Ok(Box::new(client.for_task()?))
+            },
+            self.pool().quota_limit().saturating_sub(1),
+            "imap-task",
+            body,
+        )
+    }
+
+    /// A connection for the thread of a task, which waits for it as long as it takes.
+    fn for_task(&self) -> Result<ConnectionScope> {
+        let until = self.patience.begin_standing();
+        let scope = self
+            .pool()
+            .create_scope(true, &until, Some(&|| self.patience.begin()));
+        match scope {
+            Ok(guard) => Ok(ConnectionScope::new(guard, self.patience.clone())),
+            Err(error) => Err(pool_error(self.pool(), error, None)),
+        }
+    }
+
+    /// What happens to connections that are lost: the main one, which is opened anew by itself,
+    /// and others as long as commands wait for them. Each subscriber gets every event.
+    pub fn connection_events(&self) -> ConnectionEvents {
+        ConnectionEvents::new(self.pool(), self.patience.clone())
     }
 
     /// Takes the calling thread's route for this thread alone, until the guard is dropped.

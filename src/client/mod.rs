@@ -2,6 +2,7 @@
 
 mod builder;
 mod call;
+mod connection_events;
 mod exclusive;
 mod fetch;
 mod imap;
@@ -9,8 +10,11 @@ mod mailbox;
 mod message;
 mod scope;
 mod stats;
+mod task;
+mod task_scope;
 
 pub use builder::{ImapClientBuilder, Security};
+pub use connection_events::{ConnectionEvent, ConnectionEvents};
 pub use exclusive::{Exclusive, ExclusiveMailbox};
 pub use fetch::Fetch;
 pub use imap::ImapClient;
@@ -18,3 +22,5 @@ pub use mailbox::{FlagsUpdate, Mailbox, MoveOutcome, StoreOutcome};
 pub use message::{Body, BodyReader, Message};
 pub use scope::ConnectionScope;
 pub use stats::Stats;
+pub use task::Task;
+pub use task_scope::{ScopedTask, TaskScope};

@@ -16,8 +16,10 @@ pub struct Stats {
     pub open: usize,
     /// Connections that are parked.
     pub parked: usize,
-    /// Threads that wait for a connection.
+    /// Threads and background tasks that wait for a connection.
     pub waiting: usize,
+    /// Background tasks that run.
+    pub tasks: usize,
     /// Connections begun since the client was made, the main connection included, and those that
     /// could not be opened too.
     pub opened: u64,
@@ -47,6 +49,7 @@ impl From<Snapshot> for Stats {
             open: snapshot.open,
             parked: snapshot.parked,
             waiting: snapshot.waiting,
+            tasks: snapshot.tasks,
             opened: snapshot.opened,
             reconnected: snapshot.restored,
             refused: snapshot.refused,

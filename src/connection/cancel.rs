@@ -174,7 +174,7 @@ impl CancelToken {
     }
 
     /// Has `waiter` notified when something changes, until the guard is dropped.
-    fn watch(&self, waiter: Arc<dyn Notify>) -> Watch {
+    pub(crate) fn watch(&self, waiter: Arc<dyn Notify>) -> Watch {
         let mut state = self.0.state.lock();
         let key = state.key();
         state.waiters.insert(key, waiter);

@@ -105,6 +105,7 @@ pub(crate) struct Snapshot {
     pub open: usize,
     pub parked: usize,
     pub waiting: usize,
+    pub tasks: usize,
     pub opened: u64,
     pub restored: u64,
     pub refused: u64,
@@ -125,7 +126,7 @@ pub(crate) struct Pool<P: Protocol> {
     make: Arc<MakeProtocol<P>>,
     /// Refusals in a row, because the server has as many connections as it allows.
     pub(super) refusals: AtomicU32,
-    pub(super) notices: Notices<Fail<P>>,
+    pub(crate) notices: Notices<Fail<P>>,
     pub(super) tasks: Tasks<P>,
     pub(super) main: Mutex<Option<Seat<P>>>,
     /// Given back while replies were still to come.
@@ -322,6 +323,7 @@ impl<P: Protocol> Pool<P> {
             open,
             parked: self.quota.parked(),
             waiting: self.quota.waiting(),
+            tasks: self.tasks_running(),
             opened: self.figures.opened.load(Ordering::Relaxed),
             restored: self.figures.restored.load(Ordering::Relaxed),
             refused: self.figures.refused.load(Ordering::Relaxed),

@@ -22,10 +22,13 @@ const LONG_WAIT: Duration = Duration::from_secs(30);
 
 impl<P: Protocol> Pool<P> {
     /// Binds a connection to the calling thread. With `wait` false it takes what is there.
+    /// `opening`: how long it may take from the moment of the permit; else `until` counts for
+    /// both.
     pub(crate) fn create_scope(
         self: &Arc<Self>,
         wait: bool,
         until: &Until,
+        opening: Option<&dyn Fn() -> Until>,
     ) -> PoolResult<ScopeGuard<P>, P> {
         if std::thread::current().id() == self.creator {
             return Err(PoolError::CreatingThread);
@@ -43,7 +46,10 @@ impl<P: Protocol> Pool<P> {
             let (grant, ticket) = self
                 .with_nag(|nag| self.quota.acquire(until, nag))
                 .map_err(|refused| self.no_permit(refused))?;
-            self.occupy(grant, ticket, Role::Scope, until)?
+            match opening {
+                None => self.occupy(grant, ticket, Role::Scope, until)?,
+                Some(begin) => self.occupy(grant, ticket, Role::Task, &begin())?,
+            }
         } else {
             let grant = self.quota.try_acquire();
             let grant = grant.map_err(|refused| self.no_permit(refused))?;
