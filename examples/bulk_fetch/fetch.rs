@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use indicatif::BinaryBytes;
-use mailpool::{ConnectionScope, ErrorKind, ImapClient, ImapClientBuilder, Items, Message, Query};
+use mailpool::{
+    CancelToken, ConnectionScope, ErrorKind, ImapClient, ImapClientBuilder, Items, Message, Query,
+};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
 use crate::error::{Error, Result};
@@ -54,13 +56,21 @@ pub(crate) fn run(job: Job) -> Result<Report> {
     let workers = start_workers(job.connections, wanted.len())?;
     let progress = Progress::new(wanted.len());
 
+    // Who still waits for a connection when the last chunk has been taken is not needed. A server
+    // may allow fewer connections than were asked for.
+    let all_taken = CancelToken::new();
+    let no_more = std::iter::from_fn(|| {
+        all_taken.cancel();
+        None
+    });
     // par_bridge: every worker is started once and takes chunk after chunk, so that it keeps its
     // connection, and the mailbox stays selected there, until all is done.
     wanted
         .iter_chunks(chunk_size(wanted.len(), workers))
+        .chain(no_more)
         .par_bridge()
         .try_for_each_init(
-            || own_connection(&client),
+            || own_connection(&client.with_cancel(&all_taken)),
             |connection, uids| {
                 connection.as_ref().map_err(Clone::clone)?;
                 for message in mailbox.fetch(uids, Items::full())? {
@@ -112,10 +122,11 @@ fn start_workers(connections: usize, messages: u64) -> Result<usize> {
 }
 
 /// The worker's own connection. `None` stands for the main connection, on the thread that made
-/// the client.
+/// the client, and for a worker for whom nothing is left to do.
 fn own_connection(client: &ImapClient) -> mailpool::Result<Option<ConnectionScope>> {
     match client.create_connection() {
         Err(error) if matches!(error.kind(), ErrorKind::CreatingThread) => Ok(None),
+        Err(error) if error.is_cancelled() => Ok(None),
         connection => connection.map(Some),
     }
 }

@@ -51,6 +51,7 @@ impl<P: Protocol> EventLoop<P> {
         }
         drop(self.keep.take());
         self.shared.set_readiness(Err(failure.clone()));
+        self.broken.tell(&failure);
         for in_flight in std::mem::take(&mut self.in_flight).into_values() {
             drop(in_flight.count);
             in_flight.promise.finish(Err(failure.clone()));

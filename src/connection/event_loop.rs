@@ -25,7 +25,7 @@ use super::handle::{
     Hooks, Keep, MakeProtocol, Opening, OperationPromise, Order, Request, Shared, SignalPromise,
 };
 use super::queue::{CommandQueue, Front, Waiting};
-use super::recovery::{Persistence, Recovery};
+use super::recovery::{Broken, Persistence, Recovery};
 use super::settings::Settings;
 use super::transport::{ReadOutcome, Transport};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Weigh};
@@ -69,6 +69,7 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) make: Arc<MakeProtocol<P>>,
     pub(super) persistence: Persistence,
     pub(super) recovery: Recovery,
+    pub(super) broken: Broken<P>,
     pub(super) protocol: P,
     pub(super) transport: Transport,
     pub(super) input: ReceiveBuffer,
@@ -126,6 +127,7 @@ impl<P: Protocol> EventLoop<P> {
             make,
             persistence,
             recovery: Recovery::default(),
+            broken: Broken::default(),
             transport: Transport::Closed,
             input: ReceiveBuffer::new(),
             output: SendBuffer::new(),

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::clock::earlier;
 use super::event_loop::{EventLoop, Fail};
 use super::failure::{Failure, Phase};
-use super::handle::Order;
+use super::handle::{Count, OperationPromise, Order, SignalPromise};
 use super::notice::Notice;
 use crate::protocol::machine::{Protocol, Salvaged, Verdict};
 use crate::wire::receive::ReceiveBuffer;
@@ -38,6 +38,34 @@ pub(super) struct Recovery {
     /// Attempts since it was last of use.
     failed: u32,
     lost_at: Option<Instant>,
+}
+
+/// Callers whose operations fail with their connection.
+pub(super) struct Broken<P: Protocol> {
+    pub operations: Vec<(OperationPromise<P>, Count)>,
+    pub signals: Vec<SignalPromise<P>>,
+}
+
+impl<P: Protocol> Default for Broken<P> {
+    fn default() -> Self {
+        Self {
+            operations: Vec::new(),
+            signals: Vec::new(),
+        }
+    }
+}
+
+impl<P: Protocol> Broken<P> {
+    /// Tells them. Who tries again at once must find the connection in its new state.
+    pub(super) fn tell(&mut self, failure: &Fail<P>) {
+        for (promise, count) in self.operations.drain(..) {
+            drop(count);
+            promise.finish(Err(failure.clone()));
+        }
+        for promise in self.signals.drain(..) {
+            promise.finish(Err(failure.clone()));
+        }
+    }
 }
 
 impl<P: Protocol> EventLoop<P> {
@@ -91,7 +119,7 @@ impl<P: Protocol> EventLoop<P> {
             return Err(self.give_up(failure));
         }
         self.transport.close();
-        self.break_off(&failure);
+        self.break_off();
         if !self.is_wanted() {
             return Err(failure);
         }
@@ -134,6 +162,7 @@ impl<P: Protocol> EventLoop<P> {
         self.hooks
             .notice(self.shared.id, Notice::Retrying { attempt, delay });
         self.shared.set_trouble(Some((failed, failure.clone())));
+        self.broken.tell(&failure);
         self.begin_anew();
         self.pause(delay, failure)?;
         self.open_by = self
@@ -149,13 +178,11 @@ impl<P: Protocol> EventLoop<P> {
         failure
     }
 
-    /// Puts what may be carried out on another connection back into the queue; the rest fails.
-    fn break_off(&mut self, failure: &Fail<P>) {
+    /// Puts what may be carried out on another connection back into the queue; the rest is
+    /// broken.
+    fn break_off(&mut self) {
         let of_session = self.queue.is_owned();
-        for order in self.queue.break_session() {
-            drop(order.count);
-            order.promise.finish(Err(failure.clone()));
-        }
+        let mut lost = self.queue.break_session();
         let mut salvaged: Vec<Salvaged<P>> = self.protocol.salvage();
         let mut again = Vec::new();
         for (id, in_flight) in std::mem::take(&mut self.in_flight) {
@@ -172,8 +199,8 @@ impl<P: Protocol> EventLoop<P> {
                     was_repeated: in_flight.was_repeated || salvaged.sent,
                 }),
                 None => {
-                    drop(in_flight.count);
-                    in_flight.promise.finish(Err(failure.clone()));
+                    let broken = (in_flight.promise, in_flight.count);
+                    self.broken.operations.push(broken);
                 }
             }
         }
@@ -181,14 +208,13 @@ impl<P: Protocol> EventLoop<P> {
         let (orders, promises) = self.queue.take_resets();
         let given_back = !promises.is_empty() || !self.resets.is_empty();
         if given_back {
-            for order in orders.into_iter().chain(again.drain(..)) {
-                drop(order.count);
-                order.promise.finish(Err(failure.clone()));
-            }
+            lost.extend(orders);
+            lost.append(&mut again);
         }
-        for promise in promises.into_iter().chain(self.resets.drain(..)) {
-            promise.finish(Err(failure.clone()));
-        }
+        let lost = lost.into_iter().map(|order| (order.promise, order.count));
+        self.broken.operations.extend(lost);
+        self.broken.signals.extend(promises);
+        self.broken.signals.append(&mut self.resets);
         self.queue.put_back(again);
         self.name_running();
     }

@@ -82,16 +82,21 @@ impl<P: Protocol> Pool<P> {
         until: &Until,
     ) -> PoolResult<Seat<P>, P> {
         let mut grant = grant;
+        let mut refusal = None;
         loop {
             let error = match self.try_occupy(grant, role, until) {
                 Ok(seat) => return Ok(seat),
                 Err(error) if is_too_many::<P>(&error) => error,
+                // The server's own words say more than that time was up in the next attempt.
+                Err(PoolError::Failure(Failure::TimedOut(phase))) => {
+                    return Err(refusal.unwrap_or(Failure::TimedOut(phase).into()));
+                }
                 Err(error) => return Err(error),
             };
+            refusal = Some(error.clone());
             grant = self
                 .with_nag(|nag| self.quota.acquire_again(ticket, until, nag))
                 .map_err(|refused| match refused {
-                    // The server's own words say more than that there was no permit.
                     Refused::NotInTime => error,
                     other => self.no_permit(other),
                 })?;

@@ -8,7 +8,7 @@ use mailpool::{
 };
 use mailpool_test_server::Server;
 
-use crate::support::{USER, builder, client, message, server_with};
+use crate::support::{USER, builder, client, message, never, server_with};
 use crate::threads::{
     LONG, SHORT, assert_last, bounded, connections_of, elsewhere, seq, settle, uids, until,
     until_pending, until_received, verbs,
@@ -354,7 +354,7 @@ fn what_a_session_sent_before_its_end_goes_before_the_others() {
 fn a_session_whose_connection_breaks_is_over_and_the_others_go_on() {
     bounded(|| {
         let server = server_with(3);
-        let client = builder(&server).connect().unwrap();
+        let client = builder(&server).reconnect(never()).connect().unwrap();
         std::thread::scope(|threads| {
             let session = client.exclusive().unwrap();
             let inbox = session.mailbox("INBOX");

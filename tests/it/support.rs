@@ -1,6 +1,6 @@
 //! What several tests need.
 
-use mailpool::{Credentials, ImapClient, ImapClientBuilder, Security};
+use mailpool::{Backoff, Credentials, ImapClient, ImapClientBuilder, Security};
 use mailpool_test_server::Server;
 
 /// The user of the embedded server, and the password.
@@ -28,6 +28,12 @@ pub(crate) fn builder(server: &Server) -> ImapClientBuilder {
         .security(Security::None)
         .allow_cleartext_password()
         .credentials(Credentials::password(USER.0, USER.1))
+}
+
+/// Lost connections are not opened anew by themselves: what breaks is told at once, and the
+/// next call opens another one.
+pub(crate) fn never() -> Backoff {
+    Backoff::new().max_attempts(0)
 }
 
 /// A client of `server`, without TLS.
