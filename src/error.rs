@@ -80,12 +80,17 @@ pub enum ErrorKind {
     )]
     SingleConnection,
     /// No connection of the quota became free in time.
-    #[error("no connection of {limit} became free{}{}", waited_text(.waited), holders_text(.holders))]
+    #[error(
+        "no connection of {limit} became free{}{}{}",
+        waited_text(.waited), withheld_text(*.withheld), holders_text(.holders)
+    )]
     NoPermit {
         /// The quota.
         limit: usize,
         /// How long it was waited for; `None` where it was only tried.
         waited: Option<Duration>,
+        /// How many are not used for a while because the server has refused more.
+        withheld: usize,
         /// Who holds the connections.
         holders: Vec<Holder>,
     },
@@ -265,6 +270,13 @@ fn waited_text(waited: &Option<Duration>) -> String {
     waited.map_or_else(String::new, |waited| format!(" within {waited:.1?}"))
 }
 
+fn withheld_text(withheld: usize) -> String {
+    match withheld {
+        0 => String::new(),
+        _ => format!("; the server allows {withheld} fewer at present"),
+    }
+}
+
 fn holders_text(holders: &[Holder]) -> String {
     let list: Vec<String> = holders.iter().map(ToString::to_string).collect();
     if list.is_empty() {
@@ -371,6 +383,9 @@ impl Error {
     /// "connection". To other commands those codes are about messages and mailboxes (RFC 5530
     /// §3).
     pub fn is_too_many_connections(&self) -> bool {
+        if let ErrorKind::NoPermit { withheld, .. } = self.kind() {
+            return *withheld > 0;
+        }
         let (ErrorKind::Bye { text, .. }
         | ErrorKind::Authentication { text, .. }
         | ErrorKind::Rejected { text, .. }) = self.kind()
@@ -400,9 +415,10 @@ impl Error {
         let kind = match error {
             PoolError::CreatingThread => ErrorKind::CreatingThread,
             PoolError::SingleConnection => ErrorKind::SingleConnection,
-            PoolError::NoPermit(holders) => ErrorKind::NoPermit {
+            PoolError::NoPermit { holders, withheld } => ErrorKind::NoPermit {
                 limit,
                 waited,
+                withheld,
                 holders,
             },
             PoolError::Cancelled => ErrorKind::Cancelled,

@@ -16,7 +16,8 @@ use crate::types::ids::{SeqNum, Uid, UidValidity};
 
 /// The messages of a FETCH, in the order in which the server sends them.
 ///
-/// Each is yielded as soon as it has come. A message that cannot be read is an error of its
+/// Each is yielded as soon as it has come; one of which the server tells in several responses
+/// (RFC 9051 §7.5.2) is yielded with each of them. A message that cannot be read is an error of its
 /// own ([`ErrorKind::Message`]), and the others follow; after any other error the iterator
 /// ends.
 ///

@@ -12,28 +12,21 @@ use crate::sync::atomic::{AtomicBool, Ordering};
 
 /// Ends blocking calls from another thread.
 ///
-/// A token is a cheap handle: clones are the same token. Calls take it through
-/// [`ImapClient::with_cancel`](crate::ImapClient::with_cancel); from [`cancel`](Self::cancel) on
-/// they fail with [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), those that wait already
-/// and those to come. A cancelled token stays cancelled.
+/// A token is a cheap handle: clones are the same token. Calls take it through a view of their
+/// client, `with_cancel(&token)`; from [`cancel`](Self::cancel) on they fail with
+/// [`ErrorKind::Cancelled`](crate::ErrorKind::Cancelled), those that wait already and those to
+/// come. A cancelled token stays cancelled.
 ///
 /// # Examples
-/// ```no_run
-/// use mailpool::{CancelToken, Credentials, ImapClient};
+/// ```
+/// use mailpool::CancelToken;
 ///
-/// let client = ImapClient::builder("imap.example.org")
-///     .credentials(Credentials::password("alice", "secret"))
-///     .connect()?;
-/// let token = CancelToken::new();
-/// let slow = client.with_cancel(&token);
-/// std::thread::scope(|threads| {
-///     let waiting = threads.spawn(|| slow.noop());
-///     token.cancel();
-///     if let Ok(Err(error)) = waiting.join() {
-///         assert!(error.is_cancelled());
-///     }
-/// });
-/// # Ok::<(), mailpool::Error>(())
+/// let all = CancelToken::new();
+/// let (one, other) = (all.child(), all.child());
+/// one.cancel();
+/// assert!(one.is_cancelled() && !other.is_cancelled());
+/// all.cancel();
+/// assert!(other.is_cancelled());
 /// ```
 #[derive(Clone)]
 pub struct CancelToken(Arc<Inner>);

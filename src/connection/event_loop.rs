@@ -194,6 +194,7 @@ impl<P: Protocol> EventLoop<P> {
                 Request::Acquire(session, promise) => self.queue.push_session(session, promise),
                 Request::Release(session) => self.queue.release(session),
                 Request::Reset(promise) => self.queue.push_reset(promise),
+                Request::Parked => self.parked_at = Some(Instant::now()),
                 Request::Close { keep, deadline } => self.begin_close(keep, deadline),
             }
         }
@@ -385,7 +386,6 @@ impl<P: Protocol> EventLoop<P> {
                 self.name_running();
             }
             Output::WasReset => {
-                self.parked_at = Some(Instant::now());
                 self.hooks.was_reset(self.shared.id);
                 for promise in self.resets.drain(..) {
                     promise.finish(Ok(()));

@@ -39,14 +39,23 @@ pub(super) type SignalPromise<P> = Promise<(), (), Failure<<P as Protocol>::Fail
 /// Something to be dropped when the socket is closed: the permit.
 pub(crate) type Keep = Box<dyn Send>;
 
+/// What becomes of a connection that may have been parked for its time.
+pub(crate) enum Expiry {
+    /// It ends. This is kept until its socket is closed.
+    Now(Keep),
+    /// It was parked anew meanwhile.
+    At(Instant),
+    /// Somebody has taken it, or it is not parked yet.
+    Taken,
+}
+
 /// What the owner of the connections is told by their threads. No lock of the connection is
 /// held meanwhile, and nothing in here may wait for the network.
 pub(crate) trait Hooks<F>: Send + Sync {
     /// A reset is done.
     fn was_reset(&self, id: ConnectionId);
-    /// The connection has been parked for its time. What is returned is kept until its socket
-    /// is closed; `None`: somebody has taken it.
-    fn expire(&self, id: ConnectionId) -> Option<Keep>;
+    /// The connection may have been parked for its time by `now`.
+    fn expire(&self, id: ConnectionId, now: Instant) -> Expiry;
     /// The socket is closed, the thread ends.
     fn ended(&self, id: ConnectionId);
     /// Something has happened to a connection that was ready once.
@@ -100,6 +109,8 @@ pub(super) enum Request<P: Protocol> {
     Acquire(SessionId, SignalPromise<P>),
     Release(SessionId),
     Reset(SignalPromise<P>),
+    /// It can be taken from now on.
+    Parked,
     Close {
         keep: Option<Keep>,
         deadline: Option<Instant>,
@@ -370,6 +381,11 @@ impl<P: Protocol> Connection<P> {
         let (promise, reply) = slot(Failure::Closed);
         self.send(Request::Reset(promise));
         reply
+    }
+
+    /// Says that the connection has been parked.
+    pub(crate) fn parked(&self) {
+        self.send(Request::Parked);
     }
 
     /// Says goodbye and closes the socket, by `deadline` at the latest; then drops `keep`.

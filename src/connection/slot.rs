@@ -175,6 +175,8 @@ impl<T, E, F> Promise<T, E, F> {
     pub(crate) fn end_early(&mut self, failure: F) {
         self.dropped = None;
         self.end(Err(failure));
+        // Nobody waits for the rest: a server that stays silent is left in the end.
+        self.slot.state.store(ABANDONED, Ordering::SeqCst);
     }
 
     fn end(&self, end: Result<E, F>) {

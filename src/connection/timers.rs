@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::clock::earlier;
 use super::event_loop::{EventLoop, Fail};
 use super::failure::{Failure, Phase};
+use super::handle::Expiry;
 use crate::protocol::machine::Protocol;
 
 /// Until when the loop may sleep; `None` inside: until something happens.
@@ -56,7 +57,14 @@ impl<P: Protocol> EventLoop<P> {
             return Some(expires);
         }
         self.parked_at = None;
-        let keep = self.hooks.expire(self.shared.id)?;
+        let keep = match self.hooks.expire(self.shared.id, now) {
+            Expiry::Now(keep) => keep,
+            Expiry::At(later) => {
+                self.parked_at = Some(now);
+                return Some(later);
+            }
+            Expiry::Taken => return None,
+        };
         self.begin_close(Some(keep), now.checked_add(self.settings.stall_timeout));
         Some(now)
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::ledger::Role;
 use super::pool::{Fail, Pool};
 use crate::connection::clock;
-use crate::connection::handle::{ConnectionId, Hooks, Keep};
+use crate::connection::handle::{ConnectionId, Expiry, Hooks};
 use crate::connection::notice::Notice;
 use crate::protocol::machine::Protocol;
 
@@ -32,11 +32,26 @@ impl<P: Protocol> Hooks<Fail<P>> for PoolHooks<P> {
         }
     }
 
-    fn expire(&self, id: ConnectionId) -> Option<Keep> {
-        let pool = self.0.upgrade()?;
-        let warm = pool.quota.take_warm(|warm| warm.connection.id() == id)?;
-        warm.permit.entry().set_role(Role::Closing);
-        Some(Box::new(warm.permit))
+    fn expire(&self, id: ConnectionId, now: Instant) -> Expiry {
+        let Some(pool) = self.0.upgrade() else {
+            return Expiry::Taken;
+        };
+        let mut later = None;
+        let warm = pool.quota.take_warm(|warm| {
+            if warm.connection.id() != id {
+                return false;
+            }
+            later = warm.expires.filter(|expires| *expires > now);
+            later.is_none()
+        });
+        match (warm, later) {
+            (Some(warm), _) => {
+                warm.permit.entry().set_role(Role::Closing);
+                Expiry::Now(Box::new(warm.permit))
+            }
+            (None, Some(later)) => Expiry::At(later),
+            (None, None) => Expiry::Taken,
+        }
     }
 
     fn ended(&self, id: ConnectionId) {

@@ -46,7 +46,11 @@ pub(crate) enum PoolError<F> {
     /// `create_connection` with a quota of one.
     SingleConnection,
     /// No permit came in time.
-    NoPermit(Vec<Holder>),
+    NoPermit {
+        holders: Vec<Holder>,
+        /// Permits that are not used for a while because the server has refused more.
+        withheld: usize,
+    },
     /// The caller gave up before there was a permit.
     Cancelled,
     /// The client has been shut down.
@@ -67,6 +71,8 @@ pub(super) type PoolResult<T, P> = Result<T, PoolError<<P as Protocol>::Failure>
 pub(crate) struct Warm<P: Protocol> {
     pub(super) connection: Connection<P>,
     pub(super) permit: Permit<Warm<P>>,
+    /// When its time is up.
+    pub(super) expires: Option<Instant>,
 }
 
 impl<P: Protocol> Warm<P> {

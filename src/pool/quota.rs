@@ -334,7 +334,7 @@ impl<W> Quota<W> {
     }
 
     /// Takes a certain parked connection.
-    pub(crate) fn take_warm(&self, which: impl Fn(&W) -> bool) -> Option<W> {
+    pub(crate) fn take_warm(&self, which: impl FnMut(&W) -> bool) -> Option<W> {
         let mut state = self.state.lock();
         let index = state.warm.iter().position(which)?;
         Some(state.warm.remove(index))

@@ -113,7 +113,9 @@ impl<P: Protocol> Pool<P> {
         let permit = match grant {
             Grant::Warm(warm) if !warm.connection.is_closed() => {
                 self.figures.reused.fetch_add(1, Ordering::Relaxed);
-                let Warm { permit, connection } = warm;
+                let Warm {
+                    permit, connection, ..
+                } = warm;
                 permit.entry().set_role(role);
                 return Ok(Seat { permit, connection });
             }
@@ -161,7 +163,10 @@ impl<P: Protocol> Pool<P> {
 
     fn no_permit(&self, refused: Refused) -> PoolError<<P as Protocol>::Failure> {
         match refused {
-            Refused::NotInTime => PoolError::NoPermit(self.quota.ledger.holders()),
+            Refused::NotInTime => PoolError::NoPermit {
+                holders: self.quota.ledger.holders(),
+                withheld: self.quota.limit() - self.quota.effective(),
+            },
             Refused::Cancelled => PoolError::Cancelled,
             Refused::Closed => PoolError::ShutDown,
         }
@@ -221,6 +226,7 @@ impl<P: Protocol> Pool<P> {
         let warm = Warm {
             connection: connection.clone(),
             permit,
+            expires: None,
         };
         let busy = connection.is_busy();
         if self.shut.load(Ordering::SeqCst) || (!busy && !self.parks()) {
@@ -250,13 +256,17 @@ impl<P: Protocol> Pool<P> {
     }
 
     /// Keeps a connection for the next taker, or closes it where none is kept any more.
-    pub(super) fn park(&self, warm: Warm<P>) {
+    pub(super) fn park(&self, mut warm: Warm<P>) {
         if !self.parks() {
             return warm.close();
         }
         warm.permit.entry().set_role(Role::Parked);
-        if let Err(warm) = self.quota.park(warm) {
-            warm.close();
+        warm.expires = clock::after(self.settings.idle_timeout);
+        let connection = warm.connection.clone();
+        match self.quota.park(warm) {
+            // Not before: its thread would find nothing that could expire.
+            Ok(()) => connection.parked(),
+            Err(warm) => warm.close(),
         }
     }
 

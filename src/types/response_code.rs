@@ -135,6 +135,12 @@ impl CopyUid {
             .extend_from_slice(&other.destination.ranges);
     }
 
+    /// Whether `other` is what was added last.
+    pub(crate) fn ends_with(&self, other: &Self) -> bool {
+        self.source.ranges.ends_with(&other.source.ranges)
+            && self.destination.ranges.ends_with(&other.destination.ranges)
+    }
+
     /// The validity of the UIDs in the destination mailbox.
     pub fn uid_validity(&self) -> UidValidity {
         self.uid_validity

@@ -6,7 +6,7 @@ use mailpool::{Append, Certainty, Error, ErrorKind, Limits, Phase, Query, Status
 use mailpool_test_server::{Message, ScriptServer, Server};
 
 use crate::scripted::{LONG, body, builder, eventually, logged_in, logout, select, single, uid};
-use crate::support::{USER, message, never, server_with};
+use crate::support::{USER, message, server_with};
 
 /// For what is not to happen at all.
 const SHORT: Duration = Duration::from_millis(300);
@@ -262,7 +262,6 @@ fn views_leave_the_client_alone() {
 fn a_silent_server_is_left_when_everybody_gave_up() {
     let server = server_with(1);
     let client = builder(&server)
-        .reconnect(never())
         .stall_timeout(MIDDLE)
         .max_connections_per_server(1)
         .connect()
@@ -308,7 +307,6 @@ fn a_silent_server_is_not_left_while_somebody_waits() {
 fn an_idle_connection_is_kept_alive_and_tested() {
     let server = server_with(1);
     let client = builder(&server)
-        .reconnect(never())
         .keep_alive(Duration::from_millis(50))
         .stall_timeout(MIDDLE)
         .max_connections_per_server(1)
@@ -328,7 +326,6 @@ fn an_idle_connection_is_kept_alive_and_tested() {
 fn a_caller_does_not_wait_for_a_reconnect_longer_than_it_wants() {
     let server = server_with(1);
     let client = builder(&server)
-        .reconnect(never())
         .max_connections_per_server(1)
         .connect()
         .unwrap();
@@ -354,7 +351,6 @@ fn a_continuation_that_never_comes_has_a_deadline() {
     let second = select(logged_in(""), 0);
     let server = ScriptServer::start([script.stall(), logout(second)]).unwrap();
     let client = builder(&server)
-        .reconnect(never())
         .stall_timeout(MIDDLE)
         .max_connections_per_server(1)
         .connect()

@@ -8,8 +8,8 @@ use mailpool::{
 };
 use mailpool_test_server::{Action, Layer, LimitMode, Message, Server, Synthetic};
 
-use crate::scripted::{LONG, body, broken, builder, eventually, uid};
-use crate::support::{USER, message, never, server_with};
+use crate::scripted::{LONG, body, broken, builder, eventually, single, uid};
+use crate::support::{USER, message, server_with};
 use crate::threads::SHORT;
 
 /// How a connection ends under its commands.
@@ -102,15 +102,6 @@ const CALLS: [(&str, Call); 18] = [
     }),
 ];
 
-/// A client with one connection, which is not opened anew by itself.
-fn once(server: &Server) -> ImapClient {
-    builder(server)
-        .reconnect(never())
-        .max_connections_per_server(1)
-        .connect()
-        .expect("the client connects")
-}
-
 /// The connection breaks under each command. What was written may have been carried out; what
 /// was queued behind it was not sent; the next command works, and there was never more than
 /// one socket.
@@ -118,7 +109,7 @@ fn once(server: &Server) -> ImapClient {
 fn a_connection_may_break_under_every_command() {
     let server = server_with(3);
     server.store().create_mailbox(USER.0, "Old");
-    let client = once(&server);
+    let client = single(&server);
     for (verb, call) in CALLS {
         for end in ENDS {
             client.mailbox("INBOX").select().unwrap();
@@ -158,7 +149,7 @@ fn a_connection_may_break_under_every_command() {
 fn nobody_is_left_waiting_when_a_shared_connection_breaks() {
     const THREADS: usize = 16;
     let server = server_with(3);
-    let client = once(&server);
+    let client = single(&server);
     for end in ENDS {
         server.faults().hold("NOOP");
         let before = client.stats().operations;
@@ -189,7 +180,7 @@ fn nobody_is_left_waiting_when_a_shared_connection_breaks() {
 fn a_call_that_races_with_the_end_of_its_connection_is_told_why() {
     const CALLS: usize = 400;
     let server = server_with(1);
-    let client = once(&server);
+    let client = single(&server);
     std::thread::scope(|threads| {
         let callers: Vec<_> = (0..4)
             .map(|_| {
@@ -226,7 +217,7 @@ fn a_call_that_races_with_the_end_of_its_connection_is_told_why() {
 #[test]
 fn a_session_whose_connection_broke_says_so() {
     let server = server_with(1);
-    let client = once(&server);
+    let client = single(&server);
     for end in [End::Fin, End::Rst, End::Bye] {
         let session = client.exclusive().unwrap();
         let inbox = session.mailbox("INBOX");
@@ -256,7 +247,7 @@ fn the_end_inside_a_literal_is_never_a_success() {
         )
         .start()
         .unwrap();
-    let client = once(&server);
+    let client = single(&server);
     let inbox = client.mailbox("INBOX");
     for (number, size) in (1..).zip(SIZES) {
         for action in [Action::Close, Action::CloseWithoutNotify, Action::Reset] {
@@ -290,10 +281,7 @@ fn the_end_inside_a_literal_is_never_a_success() {
 
 /// The client's side of a short session, until something goes wrong.
 fn session(server: &Server) -> Result<(), Error> {
-    let client = builder(server)
-        .reconnect(never())
-        .max_connections_per_server(1)
-        .connect()?;
+    let client = builder(server).max_connections_per_server(1).connect()?;
     let work = || -> Result<usize, Error> {
         let inbox = client.mailbox("INBOX");
         let found = inbox.search(Query::all())?;
@@ -370,7 +358,7 @@ fn a_session_may_be_reset_after_each_byte() {
 #[test]
 fn a_server_that_is_away_is_an_error_until_it_is_back() {
     let server = server_with(1);
-    let client = once(&server);
+    let client = single(&server);
     server.refuse_connections(true).unwrap();
     server.close_all();
     eventually("the client has noticed", || client.stats().open == 0);
@@ -393,7 +381,6 @@ fn a_server_that_is_away_is_an_error_until_it_is_back() {
 fn a_scope_goes_on_with_another_connection() {
     let server = server_with(1);
     let client = builder(&server)
-        .reconnect(never())
         .max_connections_per_server(2)
         .connect()
         .unwrap();
@@ -473,7 +460,7 @@ fn too_many_connections_are_recognised() {
 #[test]
 fn a_limit_of_something_else_is_not_about_connections() {
     let server = server_with(1);
-    let client = once(&server);
+    let client = single(&server);
     for code in ["LIMIT", "INUSE"] {
         server
             .faults()

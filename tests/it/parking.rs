@@ -342,3 +342,55 @@ fn closing_a_scope_takes_no_longer_than_a_call_may() {
         assert_eq!(server.counters().accepted, 2);
     });
 }
+
+/// However short the time is for which a connection is parked, it ends when it is over.
+#[test]
+fn a_parked_connection_always_expires() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .idle_timeout(Duration::from_nanos(1))
+            .max_connections_per_server(4)
+            .connect()
+            .unwrap();
+        elsewhere(move || {
+            for round in 0..1_000 {
+                let connection = client.create_connection().unwrap();
+                client.noop().unwrap();
+                drop(connection);
+                until(&format!("it is gone in round {round}"), || {
+                    client.stats().parked == 0
+                });
+            }
+        });
+    });
+}
+
+/// A connection in use has nothing to do with the time for which it was parked before.
+#[test]
+fn closing_a_scope_is_no_error_when_an_earlier_parking_would_have_ended() {
+    bounded(|| {
+        let server = server_with(1);
+        let time = Duration::from_millis(2);
+        let client = builder(&server)
+            .idle_timeout(time)
+            .max_connections_per_server(4)
+            .connect()
+            .unwrap();
+        elsewhere(move || {
+            for round in 0..500_u32 {
+                let connection = client.create_connection().unwrap();
+                client.noop().unwrap();
+                drop(connection);
+                // Taken while warm, and held without a command for about that time.
+                let connection = client.create_connection().unwrap();
+                let about = Duration::from_micros(1_900 + u64::from(round % 40) * 5);
+                let taken = std::time::Instant::now();
+                while taken.elapsed() < about {
+                    std::hint::spin_loop();
+                }
+                connection.close().unwrap();
+            }
+        });
+    });
+}

@@ -311,7 +311,7 @@ fn a_server_with_too_many_connections_gives_the_permit_back() {
         let client = client_with(&server, 2);
         server.set_max_connections(Some(1));
         let attempt = |client: &ImapClient| {
-            let error = client.create_connection().unwrap_err();
+            let error = client.create_connection_timeout(10 * SHORT).unwrap_err();
             assert!(error.is_too_many_connections(), "{error:?}");
         };
         let repair = || server.set_max_connections(None);

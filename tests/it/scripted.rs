@@ -10,10 +10,12 @@ use crate::support;
 /// Nothing that works takes so long, on the slowest machine.
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-/// A builder for `server` whose calls end some time, and whose end does not wait for a server
+/// A builder for `server` whose lost connections are not opened anew by themselves, whose calls end
+/// some time, and whose end does not wait for a server
 /// that is silent on purpose.
 pub(crate) fn builder(server: &Server) -> ImapClientBuilder {
     support::builder(server)
+        .reconnect(support::never())
         .timeout(LONG)
         .shutdown_timeout(Duration::from_millis(300))
 }

@@ -180,3 +180,38 @@ fn a_scope_is_given_back_in_the_middle_of_a_stream() {
     assert_eq!(server.counters().peak_open, 2);
     assert_eq!(server.counters().accepted, 2);
 }
+
+/// A reader was too slow, and now the server has stalled: those who come later are not held up by
+/// an answer that nobody gets any more.
+#[test]
+fn a_stalled_server_is_left_although_its_oldest_answer_was_given_up() {
+    const SOON: Duration = Duration::from_millis(300);
+    let server = server_of([Message::synthetic(24 << 20, 1)]);
+    let client = builder(&server)
+        .max_connections_per_server(1)
+        .limits(Limits::default().max_buffered_body(3 << 20))
+        .stall_timeout(SOON)
+        .shutdown_timeout(SOON)
+        .connect()
+        .unwrap();
+    server.faults_for(1).stall_after(12 << 20);
+    let mut messages = client.mailbox("INBOX").fetch([uid(1)], body()).unwrap();
+    let slow = messages.next().unwrap().unwrap().into_body().unwrap();
+    // Somebody waits behind it, so that it has to be buffered.
+    client.with_timeout(5 * SOON).noop().unwrap_err();
+    let mut reader = slow.into_reader();
+    let error = loop {
+        match reader.next_chunk() {
+            Ok(chunk) => assert!(chunk.is_some(), "the server has stalled"),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(error.kind(), ErrorKind::SlowReader { .. }),
+        "{error:?}"
+    );
+    drop((reader, messages));
+    eventually("another connection does it", || {
+        client.with_timeout(SOON).noop().is_ok()
+    });
+}

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use mailpool::{Certainty, Error, ErrorKind, ImapClient, Limits, Phase, Query};
 
-use crate::support::{builder, server_with};
+use crate::support::{builder, never, server_with};
 use crate::threads::{SHORT, bounded, until, until_open};
 
 /// Set in the process that has the limits.
@@ -137,7 +137,7 @@ fn without_descriptors_the_main_connection_is_opened_anew_later() {
     }
     bounded(|| {
         let server = server_with(3);
-        let client = builder(&server).connect().unwrap();
+        let client = builder(&server).reconnect(never()).connect().unwrap();
         client.noop().unwrap();
         assert!(server.reset(1));
         until_open(&server, 0);

@@ -7,7 +7,7 @@ use mailpool::{Append, Certainty, Error, ErrorKind, ImapClient, Limits, Query, S
 use mailpool_test_server::{Action, Layer, Message, Security as Secured, Synthetic};
 
 use crate::scripted::{LONG, body, broken, eventually, uid};
-use crate::support::{USER, message};
+use crate::support::{USER, message, never};
 use crate::tls::{BOTH, server, server_of, trusting, works};
 
 /// FIN without close_notify, close_notify, RST: in the middle of a body none of them is a
@@ -16,7 +16,10 @@ use crate::tls::{BOTH, server, server_of, trusting, works};
 fn the_end_of_a_tls_stream_is_never_a_success() {
     const SIZES: [u64; 2] = [100_000, 1_000_000];
     let server = server_of(Secured::Tls, SIZES.map(|size| Message::synthetic(size, 1)));
-    let client = trusting(&server, Security::Tls).connect().unwrap();
+    let client = trusting(&server, Security::Tls)
+        .reconnect(never())
+        .connect()
+        .unwrap();
     let inbox = client.mailbox("INBOX");
     for (number, size) in (1..).zip(SIZES) {
         for action in [Action::Close, Action::CloseWithoutNotify, Action::Reset] {

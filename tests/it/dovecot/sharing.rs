@@ -191,7 +191,8 @@ fn a_limit_of_the_server_below_the_quota_is_a_typed_error_and_the_rest_works() {
             threads
                 .spawn(|| {
                     for _ in 0..3 {
-                        let error = client.create_connection().unwrap_err();
+                        let patience = std::time::Duration::from_secs(2);
+                        let error = client.create_connection_timeout(patience).unwrap_err();
                         assert!(error.is_too_many_connections(), "{error:?}");
                         assert_eq!(error.certainty(), certainty_of(error.kind()));
                         // Its permit is given back; the thread goes on without a scope.

@@ -376,7 +376,12 @@ impl Session {
                         self.send_for(id, kind, line);
                     }
                 }
-                Err(invalid) => self.finish(id, Err(invalid.into())),
+                Err(invalid) => {
+                    if let Some(active) = self.active.get_mut(&id) {
+                        active.fail(invalid.into());
+                    }
+                    self.complete(id);
+                }
             },
         }
     }

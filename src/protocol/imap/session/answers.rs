@@ -221,7 +221,7 @@ impl Session {
     fn untagged_data(&mut self, data: Untagged, frame: &Frame) -> Result<(), Failure> {
         match data {
             Untagged::Status { status, code, text } => {
-                return self.untagged_status(status, code, text);
+                return self.untagged_status(status, code, text, frame.len());
             }
             Untagged::Capability(capabilities) => {
                 if let Some(End::Capabilities(result)) =
@@ -232,7 +232,9 @@ impl Session {
                 self.capabilities = capabilities;
             }
             Untagged::Enabled(names) => {
-                if let Some(End::Enabled(result)) = self.end_of(|kind| matches!(kind, Kind::Enable))
+                let size = frame.len();
+                if let Some(End::Enabled(result)) =
+                    self.end_holding(size, |kind| matches!(kind, Kind::Enable))
                 {
                     result.extend(names);
                 }
@@ -349,6 +351,7 @@ impl Session {
         status: StatusKind,
         code: Option<ResponseCode>,
         text: String,
+        size: usize,
     ) -> Result<(), Failure> {
         self.alert(code.as_ref(), &text);
         if status == StatusKind::Bye {
@@ -364,7 +367,7 @@ impl Session {
             return Ok(());
         };
         if let ResponseCode::CopyUid(uids) = code {
-            match self.end_of_copy(&uids) {
+            match self.end_of_copy(&uids, size) {
                 Some(End::Moved(moved)) => merge_copies(&mut moved.copy_uid, uids),
                 Some(End::Copied(copies)) => merge_copies(copies, uids),
                 _ => {}
@@ -438,11 +441,14 @@ impl Session {
     /// The result of the COPY or MOVE that an untagged COPYUID belongs to: the oldest one that
     /// is about these messages. The oldest of all may be another one, whose tagged answer the
     /// server holds back: Dovecot sends that of a COPY after the COPYUID of the MOVE behind it.
-    fn end_of_copy(&mut self, uids: &CopyUid) -> Option<&mut End> {
+    fn end_of_copy(&mut self, uids: &CopyUid, size: usize) -> Option<&mut End> {
         let first = uids.source().at(0)?;
         let id = self
             .active_of(|kind| matches!(kind, Kind::Move | Kind::Copy))
             .find_map(|(id, active)| active.copies(first).then_some(id))?;
+        if !self.may_hold(id, size) {
+            return None;
+        }
         self.active.get_mut(&id).map(|active| &mut active.end)
     }
 
@@ -585,28 +591,51 @@ impl Session {
     }
 }
 
+/// Adds the copies of a further command. A server may say the same ones twice, untagged and with
+/// the tagged answer; and UIDs of another mailbox's state cannot be told beside the others.
 fn merge_copies(result: &mut Option<CopyUid>, uids: CopyUid) {
     match result {
         None => *result = Some(uids),
+        Some(earlier) if earlier.uid_validity() != uids.uid_validity() => {
+            log::warn!("imap: COPYUID with two UIDVALIDITYs in one operation");
+        }
+        Some(earlier) if earlier.ends_with(&uids) => {}
         Some(earlier) => earlier.append(&uids),
     }
 }
 
 /// A UID that stands in the text of a FETCH response that could not be read.
 pub(super) fn uid_in(text: &[u8]) -> Option<Uid> {
-    let at = text.windows(5).position(|window| {
-        window
-            .get(..1)
-            .is_some_and(|first| first == b" " || first == b"(")
-            && window
-                .get(1..)
-                .is_some_and(|rest| rest.eq_ignore_ascii_case(b"UID "))
-    })?;
+    let at = uid_at(text)?;
     let digits: Vec<u8> = text
-        .get(at + 5..)?
+        .get(at..)?
         .iter()
         .copied()
         .take_while(u8::is_ascii_digit)
         .collect();
     Uid::new(std::str::from_utf8(&digits).ok()?.parse().ok()?)
+}
+
+/// Where the value of the attribute UID begins. What stands in strings and in inner lists is the
+/// sender's, not the server's.
+fn uid_at(text: &[u8]) -> Option<usize> {
+    let (mut depth, mut quoted, mut escaped) = (0u64, false, false);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth == 1 && !quoted && matches!(byte, b' ' | b'(') {
+            let name = text.get(at + 1..at + 5);
+            if name.is_some_and(|name| name.eq_ignore_ascii_case(b"UID ")) {
+                return Some(at + 5);
+            }
+        }
+    }
+    None
 }

@@ -68,6 +68,8 @@ pub(super) struct Command {
     pub tag: u64,
     pub owner: Owner,
     pub kind: Kind,
+    /// Messages in the mailbox when it was sent.
+    pub exists: u32,
 }
 
 /// The text of a tag.
@@ -89,7 +91,13 @@ impl Session {
     pub(super) fn send(&mut self, owner: Owner, kind: Kind, line: CommandLine) -> u64 {
         let tag = self.next_tag;
         self.next_tag += 1;
-        self.commands.push_back(Command { tag, owner, kind });
+        let exists = self.selected.as_ref().map_or(0, |one| one.info.exists);
+        self.commands.push_back(Command {
+            tag,
+            owner,
+            kind,
+            exists,
+        });
         self.writer.command(tag, line);
         tag
     }

@@ -38,7 +38,7 @@ impl Session {
         if fetch.attributes.uid.is_none() && self.oldest_fetch().is_some() {
             if let Some(open) = fetch.open.take() {
                 self.stream = Some(Stream {
-                    held: Some(Box::new(Held::new(seq, fetch.attributes, open))),
+                    held: Some(Box::new(Held::new(seq, fetch.attributes, open, size))),
                     ..Stream::default()
                 });
                 return;
@@ -96,11 +96,16 @@ impl Session {
         let only_flags = is_flags_update(&fetch.attributes) && fetch.open.is_none();
         let nameless = uid.is_none() && (fetch.open.is_some() || has_content(&fetch.attributes));
         let selected = self.selected.as_ref();
-        let is_last = selected.is_some_and(|one| one.info.exists == fetch.seq.get());
-        // `*` is the last message, whatever its number (RFC 9051 §9, seq-number).
-        let names = |set: &RangeSet, number| {
+        let exists = selected.map_or(0, |one| one.info.exists);
+        // `*` is the last message, whatever its number (RFC 9051 §9, seq-number): the last one
+        // when the command was sent, or now.
+        let names = |set: &RangeSet, number, at_sending| {
+            let seq = fetch.seq.get();
+            let is_last = seq == exists || seq == at_sending;
             set.contains(number) || (is_last && set.last() == Some(u32::MAX))
         };
+        let has_more = fetch.open.is_some() || has_content(&fetch.attributes);
+        let mut told_before = None;
         for command in &mut self.commands {
             let Owner::Operation(id) = command.owner else {
                 continue;
@@ -118,7 +123,14 @@ impl Session {
                         }
                         continue;
                     };
-                    if !names(set, number) || seen.contains(number) {
+                    if !names(set, number, command.exists) {
+                        continue;
+                    }
+                    if seen.contains(number) {
+                        // Servers may tell of one message in several responses.
+                        if has_more && told_before.is_none() {
+                            told_before = Some(Owned::Fetch(id));
+                        }
                         continue;
                     }
                     if only_flags && !*flags_only {
@@ -129,14 +141,15 @@ impl Session {
                 }
                 Kind::Store { by, set }
                     if only_flags
-                        && number(*by, uid, fetch.seq).is_some_and(|number| names(set, number)) =>
+                        && number(*by, uid, fetch.seq)
+                            .is_some_and(|number| names(set, number, command.exists)) =>
                 {
                     return Some(Owned::Store(id));
                 }
                 _ => {}
             }
         }
-        None
+        told_before
     }
 
     fn stored(&mut self, id: OperationId, seq: SeqNum, attributes: Attributes) {

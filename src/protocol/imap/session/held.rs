@@ -20,26 +20,27 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(seq: SeqNum, attributes: Attributes, open: OpenSection) -> Self {
+    pub(super) fn new(seq: SeqNum, attributes: Attributes, open: OpenSection, len: usize) -> Self {
         Self {
             seq,
             attributes,
             open,
             pieces: Vec::new(),
-            len: 0,
+            len,
         }
     }
 
     /// Adds bytes of the body. Returns how many there are now.
     pub(super) fn push(&mut self, bytes: Bytes) -> usize {
-        self.len += bytes.len();
+        // Small records make many pieces of a few bytes each.
+        self.len += bytes.len() + size_of::<Bytes>();
         self.pieces.push(bytes);
         self.len
     }
 
     /// The whole response, once the part behind the body has come.
     pub(super) fn complete(self, rest: Fetch) -> (Fetch, usize) {
-        let mut data = BytesMut::with_capacity(self.len);
+        let mut data = BytesMut::with_capacity(self.pieces.iter().map(Bytes::len).sum());
         for piece in &self.pieces {
             data.extend_from_slice(piece);
         }

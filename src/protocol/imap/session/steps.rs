@@ -77,7 +77,14 @@ impl Session {
             return Ok(Vec::new());
         };
         if active.stage == Stage::Resolving {
-            steps.uids.extend(std::mem::take(&mut active.gathered));
+            let mut found = RangeSet::default();
+            found.extend(std::mem::take(&mut active.gathered));
+            steps.uids = match &active.operation.request {
+                Request::Copy(By::Uid, set, _) | Request::Move(By::Uid, set, _) => {
+                    only_of(&found, set)
+                }
+                _ => found,
+            };
         }
         let uids = &steps.uids;
         match (&active.operation.request, active.stage) {
@@ -113,6 +120,17 @@ impl Session {
             _ => Ok(Vec::new()),
         }
     }
+}
+
+/// What was asked for of what was found. `*` names the last message, whatever its UID.
+fn only_of(found: &RangeSet, asked: &RangeSet) -> RangeSet {
+    let mut only = found.intersection(asked);
+    if asked.last() == Some(u32::MAX) {
+        if let Some(last) = found.last() {
+            only.insert(last, last);
+        }
+    }
+    only
 }
 
 pub(super) fn copy_lines(

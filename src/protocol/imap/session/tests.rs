@@ -1,6 +1,8 @@
 //! Transcripts: what the session says (`C:`) to what the server says (`S:`), with the bytes
 //! of the server coming in at once and one by one.
 
+mod hostile;
+
 use std::collections::HashSet;
 
 use super::operation::{By, End, Failure, Operation, Part, Request, Target};
