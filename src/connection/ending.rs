@@ -11,6 +11,22 @@ use crate::protocol::machine::Protocol;
 impl<P: Protocol> EventLoop<P> {
     /// Refuses what is queued and lets what is under way finish; then comes the goodbye.
     pub(super) fn begin_close(&mut self, keep: Option<Keep>, deadline: Option<Instant>) {
+        self.close(keep, deadline);
+    }
+
+    /// The connection has been parked for its time. Whoever has just given it back is told that
+    /// it was in order.
+    pub(super) fn begin_expiry(&mut self, keep: Keep, deadline: Option<Instant>) {
+        for promise in self.queue.take_resets().1 {
+            promise.finish(Ok(()));
+        }
+        self.close(Some(keep), deadline);
+        if let Some(closing) = &mut self.closing {
+            closing.expired = true;
+        }
+    }
+
+    fn close(&mut self, keep: Option<Keep>, deadline: Option<Instant>) {
         if keep.is_some() {
             self.keep = keep;
         }
@@ -28,9 +44,14 @@ impl<P: Protocol> EventLoop<P> {
                 self.closing = Some(Closing {
                     deadline,
                     said: false,
+                    expired: false,
                 });
             }
         }
+    }
+
+    pub(super) fn has_expired(&self) -> bool {
+        self.closing.as_ref().is_some_and(|closing| closing.expired)
     }
 
     /// Closes the socket first, then tells everybody: who tries again at once finds room.
@@ -66,9 +87,13 @@ impl<P: Protocol> EventLoop<P> {
         }
         // A request that arrives from now on is dropped with the receiver.
         while let Ok(request) = self.receiver.try_recv() {
-            if let Request::Operation(order, _) = request {
-                drop(order.count);
-                order.promise.finish(Err(failure.clone()));
+            match request {
+                Request::Operation(order, _) => {
+                    drop(order.count);
+                    order.promise.finish(Err(failure.clone()));
+                }
+                Request::Reset(promise) if self.has_expired() => promise.finish(Ok(())),
+                _ => {}
             }
         }
         drop(self.receiver);

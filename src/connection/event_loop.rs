@@ -49,6 +49,8 @@ pub(super) struct InFlight<P: Protocol> {
     pub(super) standing: bool,
     /// It is carried out for the second time.
     pub(super) was_repeated: bool,
+    /// On another connection it would be carried out as well.
+    repeatable: bool,
     /// Bytes of its reply that nobody wanted any more.
     skipped: usize,
 }
@@ -57,6 +59,8 @@ pub(super) struct InFlight<P: Protocol> {
 pub(super) struct Closing {
     pub(super) deadline: Option<Instant>,
     pub(super) said: bool,
+    /// It had been parked for its time.
+    pub(super) expired: bool,
 }
 
 pub(super) struct EventLoop<P: Protocol> {
@@ -193,6 +197,7 @@ impl<P: Protocol> EventLoop<P> {
                 }
                 Request::Acquire(session, promise) => self.queue.push_session(session, promise),
                 Request::Release(session) => self.queue.release(session),
+                Request::Reset(promise) if self.has_expired() => promise.finish(Ok(())),
                 Request::Reset(promise) => self.queue.push_reset(promise),
                 Request::Parked => self.parked_at = Some(Instant::now()),
                 Request::Close { keep, deadline } => self.begin_close(keep, deadline),
@@ -350,6 +355,7 @@ impl<P: Protocol> EventLoop<P> {
                 verb,
                 standing: P::is_standing(&order.operation),
                 was_repeated: order.was_repeated,
+                repeatable: P::is_repeatable(&order.operation) && !order.was_repeated,
                 skipped: 0,
             },
         );
@@ -429,11 +435,14 @@ impl<P: Protocol> EventLoop<P> {
     }
 
     /// Something came that nobody wants any more. Beyond a limit a new connection costs less;
-    /// but as long as others wait for their own answers on this one, it is read on.
+    /// but as long as somebody waits for an answer that could not be had again, it is read on.
     fn pass_over(&self, skipped: usize) -> Result<(), Fail<P>> {
         let limit = self.settings.skip_limit;
-        let nobody_else = !self.in_flight.values().any(|one| one.promise.is_wanted());
-        if skipped > limit && nobody_else {
+        let mut others = self.in_flight.values();
+        if skipped > limit
+            && !self.settings.backoff.is_exhausted(0, Duration::ZERO)
+            && others.all(|one| one.repeatable || !one.promise.is_wanted())
+        {
             return Err(Failure::Unwanted { limit });
         }
         Ok(())

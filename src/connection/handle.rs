@@ -144,8 +144,10 @@ impl Counters {
             return "closed".to_owned();
         }
         let pending = self.pending.load(Ordering::SeqCst);
-        if let Some(phase) = self.phase() {
-            return phase.to_string();
+        match self.phase() {
+            Some(phase) if pending > 0 => return format!("{phase}, {pending} queued"),
+            Some(phase) => return phase.to_string(),
+            None => {}
         }
         match *self.running.lock() {
             Some(verb) if pending > 1 => format!("{verb} and {} more", pending - 1),

@@ -65,7 +65,7 @@ impl<P: Protocol> EventLoop<P> {
             }
             Expiry::Taken => return None,
         };
-        self.begin_close(Some(keep), now.checked_add(self.settings.stall_timeout));
+        self.begin_expiry(keep, now.checked_add(self.settings.stall_timeout));
         Some(now)
     }
 

@@ -192,7 +192,11 @@ impl<P: Protocol> Pool<P> {
             Ok(()) => Ok(pool),
             Err(error) => {
                 let _ = pool.shutdown(clock::after(GOODBYE));
-                Err(error)
+                Err(if until.is_cancelled() {
+                    PoolError::Cancelled
+                } else {
+                    error
+                })
             }
         }
     }

@@ -127,7 +127,11 @@ impl<P: Protocol> Pool<P> {
             self.refusals.store(0, Ordering::SeqCst);
             return Ok(Seat { permit, connection });
         };
-        let error = PoolError::Failure(failure);
+        let error = if until.is_cancelled() {
+            PoolError::Cancelled
+        } else {
+            PoolError::Failure(failure)
+        };
         if !connection.is_closed() {
             // A socket that is still open keeps its permit until it is closed.
             let permit: Keep = Box::new(permit);

@@ -54,6 +54,9 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     /// Whether `operation` may be submitted beside those that are under way.
     fn accepts(&self, operation: &Self::Operation) -> bool;
 
+    /// Whether `operation` may be carried out twice.
+    fn is_repeatable(operation: &Self::Operation) -> bool;
+
     /// Whether `operation` is a standing one.
     fn is_standing(operation: &Self::Operation) -> bool;
 

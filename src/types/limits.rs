@@ -88,7 +88,8 @@ impl Limits {
     }
 
     /// How much of a reply that nobody wants any more is read and passed over, in bytes; 16 MiB
-    /// by default. Above it the connection is replaced, unless others wait for replies on it.
+    /// by default. Above it the connection is replaced, unless somebody waits for the reply to a command
+    /// that cannot be repeated.
     pub const fn max_skipped(mut self, bytes: usize) -> Self {
         self.skipped = bytes;
         self

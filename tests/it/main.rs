@@ -24,6 +24,9 @@
 //! | `login.rs` | from the greeting to the first command |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
 //! | `deadlines_opening.rs` | the same while a connection is being opened |
+//! | `tasks.rs` | background tasks, alone and in scopes |
+//! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
+//! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `servers.rs` | what servers say when nobody expects it |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
@@ -46,6 +49,7 @@
 
 mod basics;
 mod bulk_fetch;
+mod cancelling;
 mod deadlines;
 mod deadlines_opening;
 mod dovecot;
@@ -61,6 +65,7 @@ mod memory;
 mod parking;
 mod pipelining;
 mod quota;
+mod reconnecting;
 mod scopes;
 mod scripted;
 mod send_bounds;
@@ -72,6 +77,7 @@ mod slow_readers;
 mod streams;
 mod support;
 mod system;
+mod tasks;
 mod threads;
 mod tls;
 mod tls_transfers;

@@ -258,7 +258,10 @@ fn fails_and_gives_the_permit_back(
     }
     repair();
     until_open(server, 1);
-    until("the permit is free", || client.stats().holders.len() == 1);
+    until("the permit is free", || {
+        let stats = client.stats();
+        stats.holders.len() == 1 && stats.effective_quota == stats.quota
+    });
     let client = client.clone();
     elsewhere(move || {
         let _connection = client.try_create_connection().unwrap();
@@ -292,11 +295,8 @@ fn a_refused_connection_gives_the_permit_back() {
         server.refuse_connections(true).unwrap();
         let attempt = |client: &ImapClient| {
             let error = client.create_connection().unwrap_err();
-            assert!(
-                matches!(error.kind(), ErrorKind::Connect { .. }),
-                "{error:?}"
-            );
-            assert!(error.is_connection());
+            // The first one may have been in the listener's queue when that was closed.
+            assert!(error.is_connection(), "{error:?}");
             assert_eq!(error.certainty(), Certainty::NotSent);
         };
         let repair = || server.refuse_connections(false).unwrap();
@@ -311,7 +311,7 @@ fn a_server_with_too_many_connections_gives_the_permit_back() {
         let client = client_with(&server, 2);
         server.set_max_connections(Some(1));
         let attempt = |client: &ImapClient| {
-            let error = client.create_connection_timeout(10 * SHORT).unwrap_err();
+            let error = client.try_create_connection().unwrap_err();
             assert!(error.is_too_many_connections(), "{error:?}");
         };
         let repair = || server.set_max_connections(None);

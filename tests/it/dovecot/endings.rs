@@ -186,7 +186,7 @@ fn an_exclusive_session_that_was_ended_is_over_and_the_client_is_not() {
     let session = client.exclusive().unwrap();
     let inbox = session.mailbox("INBOX");
     assert_eq!(inbox.search_sequence(Query::all()).unwrap().len(), 3);
-    dovecot.kick(&user.name);
+    end_without_waiting(dovecot, &user, false);
     // Sequence numbers of a session that is gone mean nothing: it never comes back by itself.
     let error = inbox.search_sequence(Query::all()).unwrap_err();
     assert!(error.is_connection(), "{error:?}");

@@ -208,6 +208,10 @@ impl Protocol for Session {
         self.may_overlap(operation)
     }
 
+    fn is_repeatable(operation: &Operation) -> bool {
+        salvage::is_repeatable(&operation.request)
+    }
+
     fn is_standing(_: &Operation) -> bool {
         false
     }

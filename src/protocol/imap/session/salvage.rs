@@ -86,7 +86,7 @@ impl Session {
 }
 
 /// The operations that do no harm when they are carried out twice.
-fn is_repeatable(request: &Request) -> bool {
+pub(super) fn is_repeatable(request: &Request) -> bool {
     match request {
         Request::Capability
         | Request::Noop
