@@ -227,6 +227,9 @@ pub enum ErrorKind {
         /// What the mailbox has now.
         found: Option<UidValidity>,
     },
+    /// A conditional change left the message alone: it has changed since (RFC 7162 §3.1.3).
+    #[error("the message has changed meanwhile")]
+    ChangedMeanwhile,
     /// An argument cannot be sent.
     #[error(transparent)]
     InvalidArgument(#[from] InvalidArgument),

@@ -42,9 +42,10 @@ mod wire;
 mod sync;
 
 pub use client::{
-    Body, BodyReader, ConnectionEvent, ConnectionEvents, ConnectionScope, Exclusive,
-    ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient, ImapClientBuilder, Mailbox, Message,
-    MoveOutcome, ScopedTask, Security, Stats, StoreOutcome, Task, TaskScope,
+    Body, BodyReader, Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress, ConnectionEvent,
+    ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
+    ImapClientBuilder, Mailbox, Message, MoveOutcome, ScopedTask, Security, Stats, StoreOutcome,
+    Task, TaskScope,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;

@@ -63,6 +63,15 @@ impl Mailbox {
         self.name.as_ref().map_err(Clone::clone)
     }
 
+    /// The same mailbox with another view of the client.
+    pub(super) fn with_client(&self, client: &ImapClient) -> Self {
+        Self {
+            client: client.clone(),
+            name: self.name.clone(),
+            read_only: self.read_only,
+        }
+    }
+
     /// The same mailbox, opened with EXAMINE: nothing that is done with this handle changes
     /// flags, not even the `\Recent` one.
     #[must_use = "the mailbox itself stays as it is"]

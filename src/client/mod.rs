@@ -1,6 +1,7 @@
 //! The public clients.
 
 mod builder;
+mod bulk;
 mod call;
 mod connection_events;
 mod exclusive;
@@ -14,6 +15,7 @@ mod task;
 mod task_scope;
 
 pub use builder::{ImapClientBuilder, Security};
+pub use bulk::{Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress};
 pub use connection_events::{ConnectionEvent, ConnectionEvents};
 pub use exclusive::{Exclusive, ExclusiveMailbox};
 pub use fetch::Fetch;

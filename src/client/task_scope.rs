@@ -60,6 +60,17 @@ impl<'scope, C: Clone + Send + Sync + 'static> TaskScope<'scope, '_, C> {
     where
         T: Send + 'static,
     {
+        self.spawn_anyway(|ready| job(ready?))
+    }
+
+    /// The same for a job that is also called, on any thread, when it cannot have a connection.
+    pub(super) fn spawn_anyway<T>(
+        &self,
+        job: impl FnOnce(Result<&C>) -> Result<T> + Send + 'scope,
+    ) -> ScopedTask<'scope, T>
+    where
+        T: Send + 'static,
+    {
         let slot = Slot::new();
         let token = match cancel::ambient() {
             Some(parent) => parent.child(),
@@ -72,15 +83,14 @@ impl<'scope, C: Clone + Send + Sync + 'static> TaskScope<'scope, '_, C> {
             let (slot, token) = (Arc::clone(&slot), token.clone());
             Box::new(move |workers, ready| {
                 let view = (workers.view)(&workers.client, &token);
-                let result = match ready {
-                    _ if token.is_cancelled() => Err(Error::not_sent(ErrorKind::Cancelled)),
-                    Ok(()) => {
-                        slot.begin();
-                        let _ambient = cancel::set_ambient(token);
-                        guarded(|| job(&view))
-                    }
-                    Err(error) => Err(error),
+                let ready = if token.is_cancelled() {
+                    Err(Error::not_sent(ErrorKind::Cancelled))
+                } else {
+                    ready
                 };
+                slot.begin();
+                let _ambient = cancel::set_ambient(token);
+                let result = guarded(|| job(ready.map(|()| &view)));
                 if let Err(error) = &result {
                     if matches!(error.kind(), ErrorKind::TaskPanicked { .. }) {
                         workers.panics.lock().push((id, error.clone()));

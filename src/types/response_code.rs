@@ -135,10 +135,15 @@ impl CopyUid {
             .extend_from_slice(&other.destination.ranges);
     }
 
-    /// Whether `other` is what was added last.
-    pub(crate) fn ends_with(&self, other: &Self) -> bool {
-        self.source.ranges.ends_with(&other.source.ranges)
-            && self.destination.ranges.ends_with(&other.destination.ranges)
+    /// Whether `other` has been added before.
+    pub(crate) fn has(&self, other: &Self) -> bool {
+        let has = |all: &UidRanges, some: &UidRanges| {
+            let count = some.ranges.len().max(1);
+            all.ranges
+                .windows(count)
+                .any(|window| window == some.ranges)
+        };
+        has(&self.source, &other.source) && has(&self.destination, &other.destination)
     }
 
     /// The validity of the UIDs in the destination mailbox.

@@ -25,6 +25,7 @@
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
 //! | `deadlines_opening.rs` | the same while a connection is being opened |
 //! | `tasks.rs` | background tasks, alone and in scopes |
+//! | `bulk.rs` | work on many messages over many connections |
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
@@ -48,6 +49,7 @@
 )]
 
 mod basics;
+mod bulk;
 mod bulk_fetch;
 mod cancelling;
 mod deadlines;

@@ -599,7 +599,7 @@ fn merge_copies(result: &mut Option<CopyUid>, uids: CopyUid) {
         Some(earlier) if earlier.uid_validity() != uids.uid_validity() => {
             log::warn!("imap: COPYUID with two UIDVALIDITYs in one operation");
         }
-        Some(earlier) if earlier.ends_with(&uids) => {}
+        Some(earlier) if earlier.has(&uids) => {}
         Some(earlier) => earlier.append(&uids),
     }
 }
