@@ -42,8 +42,8 @@ mod wire;
 mod sync;
 
 pub use client::{
-    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
-    ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
+    Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, Idle,
+    IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;
@@ -64,6 +64,7 @@ pub use types::invalid::InvalidArgument;
 pub use types::items::Items;
 pub use types::limits::Limits;
 pub use types::listing::{ListEntry, MailboxAttribute, MailboxStatus, Namespace, Namespaces};
+pub use types::mailbox_change::MailboxChange;
 pub use types::mailbox_info::{MailboxEvent, MailboxInfo};
 pub use types::mailbox_name::{InvalidMailboxName, MailboxName};
 pub use types::query::Query;
@@ -77,5 +78,6 @@ pub use types::set::{SeqSet, UidSet};
 /// Compiles the examples of the texts beside the code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/idle.md")]
 #[doc = include_str!("../docs/imap.md")]
 struct TextsOutsideTheCode;
