@@ -34,15 +34,17 @@ impl Following {
         let Some(view) = &mut self.view else {
             return;
         };
-        let Some(place) = place_of(seq).filter(|place| *place < view.uids.len()) else {
-            // One that came since the last look, and was not looked at.
-            return;
+        let uid = match place_of(seq).filter(|place| *place < view.uids.len()) {
+            Some(place) if view.is_exact => view.uids.remove_at(place),
+            // One that came since the last look, and has not been looked at.
+            None if !matches!(self.state, State::Asking(_)) => return,
+            // Which one that is only a new list can tell.
+            _ => {
+                self.view = None;
+                return;
+            }
         };
-        if !view.is_exact {
-            self.view = None;
-            return;
-        }
-        if let Some(uid) = view.uids.remove_at(place) {
+        if let Some(uid) = uid {
             view.forget(uid);
             self.gone(uid);
         }

@@ -391,7 +391,9 @@ impl Session {
             }
         }
         let exists = usize::try_from(selected.info.exists).unwrap_or(usize::MAX);
-        if view.is_exact && view.uids.len() != exists && !follow.may_have_more {
+        if view.uids.len() == exists {
+            follow.may_have_more = false;
+        } else if view.is_exact && !follow.may_have_more {
             follow.view = None;
         }
     }

@@ -33,10 +33,6 @@ impl Uids {
         self.len
     }
 
-    pub(super) fn last(&self) -> Option<u32> {
-        self.chunks.last()?.last().copied()
-    }
-
     pub(super) fn ranges(&self) -> RangeSet {
         let mut set = RangeSet::new();
         set.extend(self.chunks.iter().flatten().map(|uid| (*uid, *uid)));
@@ -148,12 +144,11 @@ mod tests {
             }
         }
         assert_eq!(uids.len(), all.len());
-        assert_eq!(uids.last(), all.last().copied());
         assert_eq!(uids.ranges().iter().collect::<Vec<_>>(), all);
         assert_eq!(uids.at(all.len()), None);
         for _ in 0..all.len() {
             uids.remove_at(0);
         }
-        assert!(uids.last().is_none() && uids.insert(5) && uids.contains(5));
+        assert!(uids.len() == 0 && uids.insert(5) && uids.contains(5));
     }
 }
