@@ -43,7 +43,8 @@ mod sync;
 
 pub use client::{
     Body, BodyReader, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, Idle,
-    IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats, StoreOutcome,
+    IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, Security, Stats,
+    StoreOutcome,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;

@@ -96,6 +96,7 @@ impl Mailbox {
     /// - [`ErrorKind::SlowReader`] if changes were not read while other callers used the
     ///   connection, until too many waited;
     /// - [`ErrorKind::Timeout`] and [`ErrorKind::Cancelled`];
+    /// - [`ErrorKind::ShutDown`] after the client was shut down, or the connection given back;
     /// - whatever ends the connection for good.
     ///
     /// # Examples
@@ -203,27 +204,31 @@ impl Idle {
                     Event::Part(_) => continue,
                     Event::Stopped(Stopped::TimedOut) => return None,
                     Event::Stopped(Stopped::Cancelled) => {}
-                    Event::End(Ok(_)) | Event::Nothing => return self.end(None),
+                    Event::End(Ok(_)) | Event::Nothing => return self.end(closed()),
                     Event::End(Err(failure)) => {
-                        let error = Error::from_failure(failure, self.reply.progress());
-                        return self.end(Some(error));
+                        return self.end(Error::from_failure(failure, self.reply.progress()));
                     }
                 }
             }
             match call::next(&mut self.reply, &until, Phase::Idle) {
                 Ok(Next::Part(Part::Change(change))) => return Some(Ok(change)),
                 Ok(Next::Part(_)) => {}
-                Ok(Next::End(_)) => return self.end(None),
-                Err(error) => return self.end(Some(error)),
+                Ok(Next::End(_)) => return self.end(closed()),
+                Err(error) => return self.end(error),
             }
         }
         None
     }
 
-    fn end(&mut self, error: Option<Error>) -> Option<Result<MailboxChange>> {
+    fn end(&mut self, error: Error) -> Option<Result<MailboxChange>> {
         self.is_over = true;
-        error.map(Err)
+        Some(Err(error))
     }
+}
+
+/// Its connection was given back under it.
+fn closed() -> Error {
+    Error::not_sent(ErrorKind::ShutDown)
 }
 
 impl Iterator for Idle {

@@ -318,7 +318,9 @@ fn a_connection_that_idles_is_given_back_and_handed_on() {
             idle
         });
         // Who gives the connection back has had enough.
-        assert!(idle.next().is_none() && idle.is_over());
+        let error = idle.next().unwrap().unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::ShutDown), "{error:?}");
+        assert!(idle.is_over() && idle.next().is_none());
         until_idling(&server, 0);
         in_scope(&client, |client, _connection| client.noop().unwrap());
         assert_eq!(server.counters().accepted, 2);
@@ -340,7 +342,10 @@ fn an_exclusive_session_is_not_disturbed_and_idle_goes_on_after_it() {
         // Longer than an interrupted IDLE would wait.
         assert!(idle.next_timeout(4 * SHORT).is_none());
         assert_eq!(server.counters().idling, 0);
-        session.mailbox("INBOX").status(StatusItems::new().messages()).unwrap();
+        session
+            .mailbox("INBOX")
+            .status(StatusItems::new().messages())
+            .unwrap();
         drop(session);
         expect_new(&mut idle, new);
         until_idling(&server, 1);
@@ -369,7 +374,10 @@ fn a_mailbox_that_is_not_there_is_an_error_of_the_iterator() {
         let client = client(&server);
         let mut idle = client.mailbox("Nowhere").idle().unwrap();
         let error = idle.next().unwrap().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::Rejected { .. }), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::Rejected { .. }),
+            "{error:?}"
+        );
         assert!(idle.next().is_none());
         client.noop().unwrap();
     });
@@ -387,7 +395,10 @@ fn without_idle_the_server_is_asked_again_and_again() {
         let client = client(&server);
         let options = IdleOptions::new().poll_every(SHORT);
         let mut idle = client.mailbox("INBOX").idle_with(options).unwrap();
-        assert!(matches!(next(&mut idle), MailboxChange::Began { exists: 2, .. }));
+        assert!(matches!(
+            next(&mut idle),
+            MailboxChange::Began { exists: 2, .. }
+        ));
         let new = server.store().append(USER.0, "INBOX", message(7));
         expect_new(&mut idle, new);
         assert!(server.store().expunge(USER.0, "INBOX", 1));

@@ -310,8 +310,7 @@ impl Session {
         match data {
             Untagged::Exists(count) => {
                 let selected = self.selected.as_mut();
-                let before =
-                    selected.map(|it| std::mem::replace(&mut it.info.exists, count));
+                let before = selected.map(|it| std::mem::replace(&mut it.info.exists, count));
                 if let (Some(before), Some(follow)) = (before, self.followed()) {
                     follow.exists(count, before);
                 }

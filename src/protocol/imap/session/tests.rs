@@ -20,7 +20,8 @@ use crate::types::section::Section;
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
 
-pub(super) const CAPABILITIES: &str = "IMAP4rev1 UNSELECT UIDPLUS MOVE ESEARCH LITERAL+ ENABLE ID NAMESPACE";
+pub(super) const CAPABILITIES: &str =
+    "IMAP4rev1 UNSELECT UIDPLUS MOVE ESEARCH LITERAL+ ENABLE ID NAMESPACE";
 
 /// Closed for the operations in it.
 #[derive(Default)]

@@ -379,7 +379,11 @@ impl Session {
         };
         for uid in std::mem::take(&mut view.arrived) {
             // Unless it has gone again.
-            if follow.known.as_ref().is_some_and(|it| it.uids.contains(uid)) {
+            if follow
+                .known
+                .as_ref()
+                .is_some_and(|it| it.uids.contains(uid))
+            {
                 view.uids.insert(uid);
             }
         }

@@ -437,7 +437,9 @@ fn mail_that_comes_between_done_and_the_next_idle_is_found() {
 #[test]
 fn messages_that_come_and_go_while_they_are_looked_at_end_in_a_new_list() {
     let mut it = Followed::idling(usize::MAX);
-    it.server("* 5 EXISTS\r\nM4 OK\r\n* 4 FETCH (UID 6 FLAGS ())\r\n* 5 FETCH (UID 7 FLAGS ())\r\n");
+    it.server(
+        "* 5 EXISTS\r\nM4 OK\r\n* 4 FETCH (UID 6 FLAGS ())\r\n* 5 FETCH (UID 7 FLAGS ())\r\n",
+    );
     it.server("* 4 EXPUNGE\r\nM5 OK\r\n");
     it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\nM6 UID SEARCH RETURN (ALL) ALL\r\n");
     it.server("* ESEARCH (TAG \"M6\") UID ALL 1:2,5,7\r\nM6 OK\r\n");
@@ -467,12 +469,17 @@ fn a_server_that_cannot_count_is_asked_again_and_then_believed() {
     it.free();
     it.server("* 9 EXISTS\r\nM2 OK\r\n");
     for tag in 3..6 {
-        it.server(&format!("* ESEARCH (TAG \"M{tag}\") UID ALL 1:3\r\nM{tag} OK\r\n"));
+        it.server(&format!(
+            "* ESEARCH (TAG \"M{tag}\") UID ALL 1:3\r\nM{tag} OK\r\n"
+        ));
     }
     it.said(&["0 began 3"]);
     it.server("M6 OK\r\n");
     let sent = it.rig.client();
-    assert!(sent.ends_with("M6 UID FETCH 4:* (UID FLAGS)\r\nM7 IDLE\r\n"), "{sent}");
+    assert!(
+        sent.ends_with("M6 UID FETCH 4:* (UID FLAGS)\r\nM7 IDLE\r\n"),
+        "{sent}"
+    );
     // Which one that is nobody can tell: a new list says it.
     it.server("+ \r\n* 2 EXPUNGE\r\n");
     it.client("DONE\r\n");
@@ -515,7 +522,11 @@ fn changed_flags_are_caught_up_with_and_told_once() {
         it.server("* 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ (15))\r\n");
         it.server("* 4 FETCH (UID 6 FLAGS () MODSEQ (14))\r\n");
         it.server("* 3 FETCH (FLAGS (\\Flagged) MODSEQ (15))\r\nM9 OK\r\n");
-        it.said(&["0 flags 2 () 20", "0 flags 5 (\\Flagged) 15", "0 new 6 () 14"]);
+        it.said(&[
+            "0 flags 2 () 20",
+            "0 flags 5 (\\Flagged) 15",
+            "0 new 6 () 14",
+        ]);
         it.client("M10 IDLE\r\n");
         // From now on nothing up to 20 is asked for.
         it.server("+ \r\n");

@@ -110,7 +110,11 @@ impl Uids {
         let index = self.chunks.partition_point(before);
         // Behind all others: at the end of the last chunk rather than in one of its own.
         let index = index.min(self.chunks.len().saturating_sub(1));
-        match self.chunks.get(index).map(|chunk| chunk.binary_search(&uid)) {
+        match self
+            .chunks
+            .get(index)
+            .map(|chunk| chunk.binary_search(&uid))
+        {
             Some(Ok(at)) => Ok((index, at)),
             Some(Err(at)) => Err((index, at)),
             None => Err((0, 0)),
