@@ -264,6 +264,19 @@ pub enum ErrorKind {
         /// The limit.
         limit: usize,
     },
+    /// The connection idles for another caller already.
+    #[error(
+        "the connection idles already, and can follow one mailbox only: take a connection of \
+         your own with create_connection()"
+    )]
+    Idling,
+    /// The calling thread has its connection for itself, and would not let go of it while it
+    /// waits.
+    #[error(
+        "idle() was called inside an exclusive session, which nothing can interrupt: end the \
+         session first, or idle on another thread"
+    )]
+    InExclusive,
     /// The body of a streamed message was passed over: the iterator went on.
     #[error("the body has been passed over")]
     PassedOver,
@@ -497,6 +510,8 @@ fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
         Failure::Invalid(invalid) => ErrorKind::InvalidArgument(invalid),
         Failure::Protocol(reason) => ErrorKind::Protocol { reason },
         Failure::Limit { what, limit } => ErrorKind::Limit { what, limit },
+        Failure::Silent => ErrorKind::Stalled,
+        Failure::Following => ErrorKind::Idling,
     }
 }
 

@@ -43,9 +43,9 @@ mod sync;
 
 pub use client::{
     Body, BodyReader, Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress, ConnectionEvent,
-    ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, ImapClient,
-    ImapClientBuilder, Mailbox, Message, MoveOutcome, ScopedTask, Security, Stats, StoreOutcome,
-    Task, TaskScope,
+    ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, Idle,
+    IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, ScopedTask,
+    Security, Stats, StoreOutcome, Task, TaskScope,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;
@@ -66,6 +66,7 @@ pub use types::invalid::InvalidArgument;
 pub use types::items::Items;
 pub use types::limits::Limits;
 pub use types::listing::{ListEntry, MailboxAttribute, MailboxStatus, Namespace, Namespaces};
+pub use types::mailbox_change::MailboxChange;
 pub use types::mailbox_info::{MailboxEvent, MailboxInfo};
 pub use types::mailbox_name::{InvalidMailboxName, MailboxName};
 pub use types::query::Query;
@@ -79,5 +80,6 @@ pub use types::set::{SeqSet, UidSet};
 /// Compiles the examples of the texts beside the code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/idle.md")]
 #[doc = include_str!("../docs/imap.md")]
 struct TextsOutsideTheCode;

@@ -55,8 +55,10 @@ const CHUNK: usize = 100;
 pub struct Bulk<'a> {
     mailbox: Mailbox,
     chunk: usize,
-    progress: Option<Box<dyn FnMut(&BulkProgress) + 'a>>,
+    progress: Option<Report<'a>>,
 }
+
+type Report<'a> = Box<dyn FnMut(&BulkProgress) + 'a>;
 
 /// How far the work is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -123,7 +123,7 @@ impl Iterator for Fetch {
                     return Some(Err(refused(refusal)));
                 }
                 // What has been passed over.
-                Ok(Next::Part(Part::Chunk(_))) => continue,
+                Ok(Next::Part(Part::Chunk(_) | Part::Change(_))) => continue,
                 Ok(Next::Part(Part::Rest { stream, .. })) => {
                     inner.end_stream();
                     inner.rest_to_come = stream.is_some();

@@ -265,7 +265,7 @@ impl<P: Protocol> EventLoop<P> {
     /// Submits what the protocol accepts. Returns whether it did anything.
     fn submit(&mut self) -> bool {
         if let Some(closing) = &mut self.closing {
-            self.protocol.make_way();
+            let made_way = self.protocol.make_way();
             let still = self.protocol.is_quiet() && self.in_flight.values().all(|one| one.standing);
             if self.ready && !closing.said && still {
                 closing.said = true;
@@ -276,7 +276,7 @@ impl<P: Protocol> EventLoop<P> {
                 self.protocol.quit();
                 return true;
             }
-            return false;
+            return made_way;
         }
         let mut progress = false;
         if !self.ready {
@@ -286,7 +286,7 @@ impl<P: Protocol> EventLoop<P> {
             match front {
                 Front::Operation(order) => {
                     if order.promise.is_wanted() && !self.protocol.accepts(&order.operation) {
-                        self.protocol.make_way();
+                        progress |= self.protocol.make_way();
                         if !self.protocol.accepts(&order.operation) {
                             return progress;
                         }
@@ -294,15 +294,14 @@ impl<P: Protocol> EventLoop<P> {
                 }
                 Front::Session(promise) => {
                     if promise.is_wanted() && !self.is_still() {
-                        self.protocol.make_way();
-                        return progress;
+                        return progress | self.protocol.make_way();
                     }
                 }
                 Front::Reset => {
                     // Who gives the connection back has had enough.
                     for (id, in_flight) in &self.in_flight {
                         if in_flight.standing {
-                            self.protocol.give_up(*id);
+                            progress |= self.protocol.give_up(*id);
                         }
                     }
                     if !self.in_flight.is_empty() || !self.protocol.is_quiet() {
@@ -430,6 +429,10 @@ impl<P: Protocol> EventLoop<P> {
         }
         if pushed.total > limit && !alone {
             in_flight.promise.end_early(Failure::Overflow { limit });
+            if in_flight.standing {
+                // Its caller has got his end, and would never ask for it.
+                self.protocol.give_up(id);
+            }
         }
         Ok(())
     }
@@ -457,7 +460,7 @@ impl<P: Protocol> EventLoop<P> {
     }
 
     /// Whether the only reader is behind: then it is the socket's turn to wait.
-    fn is_paused(&self) -> bool {
+    pub(super) fn is_paused(&self) -> bool {
         self.nobody_waits()
             && self
                 .in_flight

@@ -26,6 +26,8 @@ pub enum Phase {
     Command,
     /// A reply has begun and does not go on.
     Stream,
+    /// Waiting for what becomes of a mailbox.
+    Idle,
 }
 
 impl std::fmt::Display for Phase {
@@ -39,6 +41,7 @@ impl std::fmt::Display for Phase {
             Self::Queue => "waiting in the command queue",
             Self::Command => "waiting for the reply",
             Self::Stream => "reading a reply that has begun",
+            Self::Idle => "waiting for changes",
         })
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Recovery {
     /// Attempts since it was last of use.
     failed: u32,
     lost_at: Option<Instant>,
+    /// Since when it has been ready, as long as it has not proved itself.
+    on_trial_since: Option<Instant>,
 }
 
 /// Callers whose operations fail with their connection.
@@ -68,6 +70,10 @@ impl<P: Protocol> Broken<P> {
     }
 }
 
+/// How long a connection has to last to be of use, if nothing is asked of it: one that only
+/// listens has no other way to prove itself.
+const TRIAL: Duration = Duration::from_secs(60);
+
 impl<P: Protocol> EventLoop<P> {
     /// The life of the connection, from the resolver to the closed socket.
     pub(super) fn run(mut self) {
@@ -88,6 +94,15 @@ impl<P: Protocol> EventLoop<P> {
     pub(super) fn has_proved_itself(&mut self) {
         self.recovery.failed = 0;
         self.recovery.lost_at = None;
+        self.recovery.on_trial_since = None;
+    }
+
+    /// A connection that has come back and lasts is of use, too.
+    pub(super) fn prove_by_lasting(&mut self, now: Instant) {
+        let since = self.recovery.on_trial_since;
+        if since.is_some_and(|since| now.saturating_duration_since(since) >= TRIAL) {
+            self.has_proved_itself();
+        }
     }
 
     /// Tells those who are interested that the connection is ready again.
@@ -101,6 +116,7 @@ impl<P: Protocol> EventLoop<P> {
                 self.settings.host
             );
             self.shared.set_trouble(None);
+            self.recovery.on_trial_since = Some(Instant::now());
             self.hooks
                 .notice(self.shared.id, Notice::Restored { attempts });
         }
@@ -188,8 +204,9 @@ impl<P: Protocol> EventLoop<P> {
         for (id, in_flight) in std::mem::take(&mut self.in_flight) {
             let at = salvaged.iter().position(|one| one.id == id);
             let salvaged = at.map(|at| salvaged.swap_remove(at)).filter(|one| {
-                let first_time = !one.sent || !in_flight.was_repeated || in_flight.standing;
-                first_time && !of_session && in_flight.promise.is_wanted()
+                let first_time = !one.sent || !in_flight.was_repeated;
+                let may_go_on = in_flight.standing || (first_time && !of_session);
+                may_go_on && in_flight.promise.is_wanted()
             });
             match salvaged {
                 Some(salvaged) => again.push(Order {

@@ -35,15 +35,17 @@ impl<P: Protocol> EventLoop<P> {
             && self.resets.is_empty()
             && self.in_flight.values().all(|one| one.standing);
         let mut until = self.expire(now);
-        if self
-            .protocol
-            .elapsed(now, free)
-            .map_err(Failure::Protocol)?
-        {
-            // There may be something to write.
-            until = Some(now);
+        self.prove_by_lasting(now);
+        // While nothing is read, what the server says cannot come.
+        let deaf = self.readable && self.is_paused();
+        if !deaf {
+            let did = self.protocol.elapsed(now, free);
+            if did.map_err(Failure::Protocol)? {
+                // There may be something to write.
+                until = Some(now);
+            }
+            until = earlier(until, self.protocol.wakes_at());
         }
-        until = earlier(until, self.protocol.wakes_at());
         until = earlier(until, self.hooks.housekeeping(self.shared.id, now));
         until = earlier(until, self.keep_alive(now));
         until = earlier(until, self.stalled(now)?);
@@ -92,7 +94,8 @@ impl<P: Protocol> EventLoop<P> {
         let mut commands = self.in_flight.values().filter(|one| !one.standing);
         let owes_to_nobody = match commands.next() {
             Some(oldest) => !oldest.promise.is_wanted(),
-            None => !self.protocol.is_quiet(),
+            // Standing operations keep their own deadlines.
+            None => self.in_flight.is_empty() && !self.protocol.is_quiet(),
         };
         if !owes_to_nobody {
             self.given_up = None;

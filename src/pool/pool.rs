@@ -274,6 +274,12 @@ impl<P: Protocol> Pool<P> {
         Ok((self.working(seat, Persistence::Always)?, None))
     }
 
+    /// Whether the calling thread has its route for itself.
+    pub(crate) fn has_exclusive(&self) -> bool {
+        let top = route::top(self.id);
+        top.is_some_and(|held| route::downcast::<ExclusiveSeat<P>>(&held).is_some())
+    }
+
     /// Sends an operation along the calling thread's route.
     pub(crate) fn submit(&self, operation: P::Operation) -> PoolResult<OperationReply<P>, P> {
         let (connection, session) = self.route()?;

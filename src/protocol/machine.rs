@@ -61,11 +61,12 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     fn is_standing(operation: &Self::Operation) -> bool;
 
     /// Has the standing operations stand back, for something that cannot begin beside them.
-    fn make_way(&mut self);
+    /// Returns whether that changed anything: then there may be something to write.
+    fn make_way(&mut self) -> bool;
 
     /// Ends an operation whose caller has given up, where that can be done before its reply has
-    /// come: a standing one.
-    fn give_up(&mut self, id: OperationId);
+    /// come: a standing one. Returns whether that changed anything.
+    fn give_up(&mut self, id: OperationId) -> bool;
 
     /// When `elapsed` is to be called next.
     fn wakes_at(&self) -> Option<Instant>;

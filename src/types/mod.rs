@@ -10,6 +10,7 @@ pub(crate) mod invalid;
 pub(crate) mod items;
 pub(crate) mod limits;
 pub(crate) mod listing;
+pub(crate) mod mailbox_change;
 pub(crate) mod mailbox_info;
 pub(crate) mod mailbox_name;
 pub(crate) mod query;

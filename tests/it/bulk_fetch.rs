@@ -216,7 +216,8 @@ fn tls_and_required_starttls_need_a_trusted_certificate() {
         let job = Job::tls(&server, scheme);
         job.run().went_well();
         assert!(job.messages() == on_server(&server));
-        assert_eq!(server.counters().tls_handshakes, server.counters().logins);
+        // A worker whose handshake is done when nothing is left to do does not log in.
+        assert!(server.counters().tls_handshakes >= server.counters().logins);
 
         let job = Job {
             extra: Vec::new(),

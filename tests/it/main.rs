@@ -15,6 +15,7 @@
 //! | `pipelining.rs` | which commands go out beside others, and which wait |
 //! | `exclusive.rs` | exclusive sessions |
 //! | `sequence_numbers.rs` | messages addressed by sequence number |
+//! | `idle.rs` | mailboxes that are followed: IDLE, interruption, gaps |
 //! | `shutdown.rs` | the end of a client, by `shutdown` or with its last handle |
 //! | `send_bounds.rs` | which types may go to another thread |
 //! | `system.rs` | threads and descriptors that are not to be had |
@@ -61,6 +62,7 @@ mod faults;
 mod giving_back;
 mod hazards;
 mod hazards_nesting;
+mod idle;
 mod layers;
 mod login;
 mod memory;

@@ -11,6 +11,7 @@
 //! | `changing.rs` | UID STORE, COPY, MOVE, EXPUNGE |
 //! | `sequence.rs` | sequence numbers and events in an exclusive session |
 //! | `fallbacks.rs` | servers without MOVE, UIDPLUS, UNSELECT, ESEARCH, LITERAL+ |
+//! | `idling.rs` | IDLE: changes by another client, interrupted and cut |
 //! | `sharing.rs` | many threads on one connection, quota against the server's limit |
 //! | `mass.rs` | ten thousand messages |
 //! | `corpus.rs` | the nasty messages: bytes, envelopes, structures, parts |
@@ -24,6 +25,7 @@ mod endings;
 mod fallbacks;
 mod fetching;
 mod headers;
+mod idling;
 mod mailboxes;
 mod mass;
 mod names;

@@ -4,6 +4,7 @@
 //! command line, so they are [`RangeSet`]s: which numbers they hold, the name says.
 
 use super::line::CommandLine;
+use crate::types::ids::ModSeq;
 use crate::types::invalid::InvalidArgument;
 use crate::types::items::Items;
 use crate::types::mailbox_name::MailboxName;
@@ -16,6 +17,17 @@ pub(crate) fn fetch(messages: &RangeSet, items: &Items) -> Result<CommandLine, I
 
 pub(crate) fn uid_fetch(uids: &RangeSet, items: &Items) -> Result<CommandLine, InvalidArgument> {
     write_fetch("UID FETCH", uids, items)
+}
+
+/// Only the messages that have changed since (RFC 7162 §3.1.4.1).
+pub(crate) fn uid_fetch_changes(
+    uids: &RangeSet,
+    items: &Items,
+    since: ModSeq,
+) -> Result<CommandLine, InvalidArgument> {
+    let mut line = uid_fetch(uids, items)?;
+    line.word(format_args!("(CHANGEDSINCE {since})"));
+    Ok(line)
 }
 
 fn write_fetch(

@@ -19,6 +19,17 @@ pub(crate) fn noop() -> CommandLine {
     CommandLine::new("NOOP")
 }
 
+/// RFC 2177. The server answers with a continuation request, and the command lasts until
+/// [`done`] is written.
+pub(crate) fn idle() -> CommandLine {
+    CommandLine::new("IDLE")
+}
+
+/// The line without a tag that ends an IDLE, but for its CRLF.
+pub(crate) fn done() -> Vec<u8> {
+    b"DONE".to_vec()
+}
+
 pub(crate) fn logout() -> CommandLine {
     CommandLine::new("LOGOUT")
 }

@@ -96,6 +96,9 @@ impl Session {
             self.outputs.push_back(Output::End(id, Err(failure)));
             return;
         }
+        if let Request::Follow(follow) = operation.request {
+            return self.take_up_follow(id, operation.target, follow);
+        }
         let selects = self.needs_select(&operation);
         let only_selects = matches!(operation.request, Request::Select);
         let target = operation.target.clone();
@@ -150,7 +153,7 @@ impl Session {
     }
 
     /// SELECT or EXAMINE.
-    fn select_line(&self, target: &Target) -> Result<CommandLine, InvalidArgument> {
+    pub(super) fn select_line(&self, target: &Target) -> Result<CommandLine, InvalidArgument> {
         let condstore = self.capabilities.condstore();
         if target.read_only {
             command::examine(&target.name, condstore)
@@ -160,13 +163,18 @@ impl Session {
     }
 
     fn select(&mut self, id: OperationId, target: &Target, line: CommandLine) {
+        self.begin_selecting(target);
+        self.send_for(id, Kind::Select, line);
+    }
+
+    /// SELECT or EXAMINE is about to be sent.
+    pub(super) fn begin_selecting(&mut self, target: &Target) {
         self.deselect();
         self.selecting = Some(Box::new(Selected {
             info: MailboxInfo::new(target.name.clone()),
             asked_read_only: target.read_only,
             is_stale: false,
         }));
-        self.send_for(id, Kind::Select, line);
     }
 
     fn send_for(&mut self, id: OperationId, kind: Kind, line: CommandLine) {
@@ -289,7 +297,7 @@ impl Session {
                 one(Kind::Append, command::append_binary(name, append)?)
             }
             Request::Append(name, append) => one(Kind::Append, command::append(name, append)?),
-            Request::Select => Ok(Vec::new()),
+            Request::Select | Request::Follow(_) => Ok(Vec::new()),
             Request::Unselect if self.selected.is_none() => Ok(Vec::new()),
             Request::Unselect if self.can_unselect() => one(Kind::Plain, command::unselect()),
             Request::Unselect => one(Kind::Plain, command::close()),

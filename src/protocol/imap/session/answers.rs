@@ -17,6 +17,7 @@ use crate::wire::receive::ReceiveBuffer;
 impl Session {
     /// Takes in one framed response, or a part of one.
     pub(super) fn receive(&mut self, framed: Framed, input: &ReceiveBuffer) -> Result<(), Failure> {
+        self.heard += 1;
         match framed {
             Framed::Chunk(bytes) => {
                 self.chunk(bytes);
@@ -45,14 +46,17 @@ impl Session {
         }
         match parsed {
             Ok(Response::Untagged(data)) => {
-                self.untagged += 1;
+                let is_idling = self.follow.as_ref().is_some_and(|it| it.is_idling());
+                self.untagged = if is_idling { 0 } else { self.untagged + 1 };
                 if self.untagged > self.config.limits.untagged_responses() {
                     return Err(Failure::Limit {
                         what: "untagged responses to one command",
                         limit: self.config.limits.untagged_responses(),
                     });
                 }
-                self.untagged_data(data, frame)
+                let result = self.untagged_data(data, frame);
+                self.tell_news();
+                result
             }
             Ok(Response::Continuation { text }) => {
                 self.untagged += 1;
@@ -78,6 +82,10 @@ impl Session {
 
     fn continuation(&mut self, text: &[u8]) -> Result<(), Failure> {
         if self.writer.go_on() {
+            return Ok(());
+        }
+        if self.follow.as_ref().is_some_and(|it| it.is_entering()) {
+            self.idle_began();
             return Ok(());
         }
         match self.commands.front() {
@@ -124,6 +132,19 @@ impl Session {
                 self.operation_answered(id, command, status, code, text);
                 Ok(())
             }
+            Owner::Follow => {
+                self.follow_command_done(command, status, code, text);
+                Ok(())
+            }
+        }
+    }
+
+    /// SELECT or EXAMINE has been answered.
+    pub(super) fn settle_selection(&mut self, status: Status, code: Option<&ResponseCode>) {
+        if let Some(mut selected) = self.selecting.take().filter(|_| status == Status::Ok) {
+            selected.info.read_only =
+                selected.asked_read_only || matches!(code, Some(ResponseCode::ReadOnly));
+            self.selected = Some(selected);
         }
     }
 
@@ -136,22 +157,14 @@ impl Session {
         text: String,
     ) {
         if let Kind::Select = command.kind {
-            let selected = self.selecting.take();
-            if status == Status::Ok {
-                if let Some(mut selected) = selected {
-                    let info = &mut selected.info;
-                    info.read_only =
-                        selected.asked_read_only || matches!(code, Some(ResponseCode::ReadOnly));
-                    if let Some(active) = self.active.get_mut(&id) {
-                        active.end = match &active.operation.request {
-                            super::operation::Request::Select => {
-                                End::Mailbox(Box::new(info.clone()))
-                            }
-                            request => super::active::empty_end(request),
-                        };
+            self.settle_selection(status, code.as_ref());
+            if let (Some(selected), Some(active)) = (&self.selected, self.active.get_mut(&id)) {
+                active.end = match &active.operation.request {
+                    super::operation::Request::Select => {
+                        End::Mailbox(Box::new(selected.info.clone()))
                     }
-                    self.selected = Some(selected);
-                }
+                    request => super::active::empty_end(request),
+                };
             }
         }
         let Some(active) = self.active.get_mut(&id) else {
@@ -284,6 +297,9 @@ impl Session {
 
     /// Data about the mailbox that is selected or being selected.
     fn mailbox_data(&mut self, data: Untagged) {
+        if self.selecting.is_some() && self.is_still_idle_answer() {
+            return;
+        }
         if let Some(selecting) = &mut self.selecting {
             match data {
                 Untagged::Exists(count) => selecting.info.exists = count,
@@ -295,8 +311,10 @@ impl Session {
         }
         match data {
             Untagged::Exists(count) => {
-                if let Some(selected) = &mut self.selected {
-                    selected.info.exists = count;
+                let selected = self.selected.as_mut();
+                let before = selected.map(|it| std::mem::replace(&mut it.info.exists, count));
+                if let (Some(before), Some(follow)) = (before, self.followed()) {
+                    follow.exists(count, before);
                 }
                 self.event(MailboxEvent::Exists(count));
             }
@@ -314,6 +332,9 @@ impl Session {
                 if let Some(selected) = &mut self.selected {
                     selected.info.exists = selected.info.exists.saturating_sub(1);
                 }
+                if let Some(follow) = self.followed() {
+                    follow.expunged(seq);
+                }
                 if let Some(End::Expunged(expunged)) =
                     self.end_of(|kind| matches!(kind, Kind::Expunge))
                 {
@@ -325,6 +346,9 @@ impl Session {
             Untagged::Vanished { earlier, uids } => {
                 if !earlier {
                     self.vanished(uids.len());
+                }
+                if let Some(follow) = self.followed() {
+                    follow.vanished(&uids);
                 }
                 self.event(MailboxEvent::Vanished(uids.ranges().to_vec()));
             }
@@ -387,6 +411,9 @@ impl Session {
             self.capabilities = capabilities;
             return Ok(());
         }
+        if self.selecting.is_some() && self.is_still_idle_answer() {
+            return Ok(());
+        }
         let selecting = self.selecting.as_mut();
         let Some(mailbox) = selecting.or(self.selected.as_mut()) else {
             return Ok(());
@@ -407,10 +434,11 @@ impl Session {
     }
 
     /// Text for the user. Before TLS anybody could have written it.
-    fn alert(&self, code: Option<&ResponseCode>, text: &str) {
+    fn alert(&mut self, code: Option<&ResponseCode>, text: &str) {
         if matches!(code, Some(ResponseCode::Alert)) {
             if self.secure || self.config.protection == super::Protection::Clear {
                 log::warn!("imap: alert from the server: {}", text.escape_debug());
+                self.tell_alert(text);
             } else {
                 log::debug!("imap: an alert from before TLS was ignored");
             }
@@ -502,8 +530,10 @@ impl Session {
             .commands
             .iter()
             .find(|one| matches!(one.kind, Kind::Search) && tag.is_none_or(|tag| tag == one.tag));
-        let Some(Owner::Operation(id)) = command.map(|command| command.owner) else {
-            return;
+        let id = match command.map(|command| command.owner) {
+            Some(Owner::Operation(id)) => id,
+            Some(Owner::Follow) => return self.follow_found(numbers),
+            _ => return,
         };
         let size = std::mem::size_of_val(numbers.ranges());
         if !self.may_hold(id, size) {
@@ -575,8 +605,10 @@ impl Session {
             _ => false,
         };
         let command = self.commands.iter().find(|one| concerned(&one.kind));
-        let Some(Owner::Operation(id)) = command.map(|command| command.owner) else {
-            return;
+        let id = match command.map(|command| command.owner) {
+            Some(Owner::Operation(id)) => id,
+            Some(Owner::Follow) => return self.follow_misses(reason),
+            _ => return,
         };
         if let Some(active) = self.active.get_mut(&id) {
             active.fail(if is_limit {

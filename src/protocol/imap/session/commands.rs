@@ -22,6 +22,8 @@ const LITERAL_MINUS: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
     Operation(OperationId),
+    /// The Follow.
+    Follow,
     Login,
     Reset,
     KeepAlive,
@@ -60,6 +62,7 @@ pub(super) enum Kind {
     Expunge,
     /// The EXAMINE before a CLOSE that only leaves the mailbox.
     Leave,
+    Idle,
 }
 
 /// A command that has been sent, or is being sent.
@@ -178,6 +181,11 @@ impl Writer {
 
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Whether another command may be written behind what is left: the end of an IDLE, at most.
+    pub(super) fn takes_more(&self) -> bool {
+        self.lines.iter().all(|line| line.tag.is_none())
     }
 
     /// The tag of the command that waits for a continuation request.

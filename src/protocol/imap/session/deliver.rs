@@ -55,6 +55,10 @@ impl Session {
                 held: None,
             });
         }
+        if let (Some(Owned::Fetch(_) | Owned::Store(_)), Some(follow)) = (&owner, self.followed()) {
+            let is_store = matches!(owner, Some(Owned::Store(_)));
+            follow.overheard(&fetch.attributes, is_store);
+        }
         match owner {
             Some(Owned::Fetch(id)) if fetch.attributes.uid.is_none() => {
                 self.part(
@@ -83,6 +87,11 @@ impl Session {
                     self.stored(id, seq, fetch.attributes);
                 }
             }
+            Some(Owned::Follow) => {
+                if let Some(follow) = self.followed() {
+                    follow.answered(&fetch.attributes);
+                }
+            }
             None => self.flags_changed(seq, fetch.attributes),
         }
     }
@@ -107,8 +116,10 @@ impl Session {
         let has_more = fetch.open.is_some() || has_content(&fetch.attributes);
         let mut told_before = None;
         for command in &mut self.commands {
-            let Owner::Operation(id) = command.owner else {
-                continue;
+            let id = match command.owner {
+                Owner::Operation(id) => Some(id),
+                Owner::Follow => None,
+                _ => continue,
             };
             match &mut command.kind {
                 Kind::Fetch {
@@ -118,7 +129,7 @@ impl Session {
                     seen,
                 } => {
                     let Some(number) = number(*by, uid, fetch.seq) else {
-                        if nameless {
+                        if let Some(id) = id.filter(|_| nameless) {
                             return Some(Owned::Fetch(id));
                         }
                         continue;
@@ -129,7 +140,7 @@ impl Session {
                     if seen.contains(number) {
                         // Servers may tell of one message in several responses.
                         if has_more && told_before.is_none() {
-                            told_before = Some(Owned::Fetch(id));
+                            told_before = id.map(Owned::Fetch);
                         }
                         continue;
                     }
@@ -137,14 +148,14 @@ impl Session {
                         continue;
                     }
                     seen.insert(number);
-                    return Some(Owned::Fetch(id));
+                    return Some(id.map_or(Owned::Follow, Owned::Fetch));
                 }
                 Kind::Store { by, set }
                     if only_flags
                         && number(*by, uid, fetch.seq)
                             .is_some_and(|number| names(set, number, command.exists)) =>
                 {
-                    return Some(Owned::Store(id));
+                    return id.map(Owned::Store);
                 }
                 _ => {}
             }
@@ -165,6 +176,9 @@ impl Session {
 
     /// Nobody asked: the flags of a message have changed.
     fn flags_changed(&mut self, seq: SeqNum, attributes: Attributes) {
+        if let Some(follow) = self.followed() {
+            follow.unasked(seq, &attributes);
+        }
         if let Some(flags) = attributes.flags {
             self.event(MailboxEvent::FlagsChanged {
                 seq,
@@ -347,8 +361,10 @@ impl Session {
         if frame.open_literal.is_some() {
             self.stream = Some(Stream::default());
         }
-        let Some(Owner::Operation(id)) = owner else {
-            return;
+        let id = match owner {
+            Some(Owner::Operation(id)) => id,
+            Some(Owner::Follow) => return self.follow_misses(reason),
+            _ => return,
         };
         self.part(
             id,
@@ -365,6 +381,7 @@ impl Session {
 enum Owned {
     Fetch(OperationId),
     Store(OperationId),
+    Follow,
 }
 
 fn number(by: By, uid: Option<Uid>, seq: SeqNum) -> Option<u32> {

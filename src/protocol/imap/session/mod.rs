@@ -10,6 +10,7 @@ mod active;
 mod answers;
 mod commands;
 mod deliver;
+mod follow;
 mod held;
 mod login;
 pub(crate) mod operation;
@@ -34,8 +35,9 @@ use crate::wire::send::SendBuffer;
 
 use active::{Active, Selected};
 use commands::{Command, Writer};
+use follow::Following;
 use login::Login;
-use operation::{End, Failure, Operation, Part};
+use operation::{End, Failure, Operation, Part, Request};
 
 /// How the transport is protected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +89,8 @@ pub(crate) struct Session {
     commands: VecDeque<Command>,
     writer: Writer,
     active: HashMap<OperationId, Active>,
+    /// The mailbox that is followed.
+    follow: Option<Box<Following>>,
     /// Operations whose own commands may be written now.
     ready: VecDeque<OperationId>,
     /// Where the chunks of the streamed literal go.
@@ -95,6 +99,8 @@ pub(crate) struct Session {
     next_tag: u64,
     /// Untagged responses since the last tagged one.
     untagged: u64,
+    /// Responses, and pieces of them.
+    heard: u64,
     resetting: bool,
 }
 
@@ -119,11 +125,13 @@ impl Session {
             commands: VecDeque::new(),
             writer: Writer::default(),
             active: HashMap::new(),
+            follow: None,
             ready: VecDeque::new(),
             stream: None,
             outputs: VecDeque::new(),
             next_tag: 1,
             untagged: 0,
+            heard: 0,
             resetting: false,
         }
     }
@@ -150,6 +158,9 @@ impl Session {
     fn deselect(&mut self) {
         self.selected = None;
         self.take_events();
+        if let Some(follow) = &mut self.follow {
+            follow.lose_view();
+        }
     }
 
     /// Hands the operations that may begin their own commands through the gate.
@@ -157,6 +168,7 @@ impl Session {
         while let Some(id) = self.ready.pop_front() {
             self.begin(id, gate);
         }
+        self.begin_follow(gate);
     }
 
     /// Goes on with a reset once nothing else is under way.
@@ -212,20 +224,24 @@ impl Protocol for Session {
         salvage::is_repeatable(&operation.request)
     }
 
-    fn is_standing(_: &Operation) -> bool {
-        false
+    fn is_standing(operation: &Operation) -> bool {
+        matches!(operation.request, Request::Follow(_))
     }
 
-    fn make_way(&mut self) {}
+    fn make_way(&mut self) -> bool {
+        self.follow_makes_way()
+    }
 
-    fn give_up(&mut self, _: OperationId) {}
+    fn give_up(&mut self, id: OperationId) -> bool {
+        self.give_up_follow(Some(id))
+    }
 
     fn wakes_at(&self) -> Option<Instant> {
-        None
+        self.follow_wakes_at()
     }
 
-    fn elapsed(&mut self, _: Instant, _: bool) -> Result<bool, Failure> {
-        Ok(false)
+    fn elapsed(&mut self, now: Instant, free: bool) -> Result<bool, Failure> {
+        self.follow_elapsed(now, free)
     }
 
     fn salvage(&mut self) -> Vec<Salvaged<Self>> {
@@ -242,6 +258,7 @@ impl Protocol for Session {
 
     fn reset(&mut self) {
         self.resetting = true;
+        self.give_up_follow(None);
         self.begin_reset();
     }
 

@@ -1,7 +1,10 @@
 //! What callers ask of an IMAP session, and what they get.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
+pub(crate) use super::follow::Known;
 use crate::protocol::imap::response::{Attributes, Status};
 use crate::protocol::machine::Weigh;
 use crate::types::capability::Capabilities;
@@ -10,6 +13,7 @@ use crate::types::ids::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::types::invalid::InvalidArgument;
 use crate::types::items::Items;
 use crate::types::listing::{ListEntry, MailboxStatus, Namespaces};
+use crate::types::mailbox_change::MailboxChange;
 use crate::types::mailbox_info::{MailboxEvent, MailboxInfo};
 use crate::types::mailbox_name::MailboxName;
 use crate::types::query::Query;
@@ -79,6 +83,21 @@ pub(crate) enum Request {
     Move(By, RangeSet, MailboxName),
     ExpungeUids(RangeSet),
     Expunge,
+    /// Reports what becomes of the target: a standing operation.
+    Follow(Follow),
+}
+
+/// How a mailbox is followed.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    /// What the caller has been told. `None`: nothing yet, and what is there now is no news.
+    pub known: Option<Box<Known>>,
+    /// Ends when the caller knows everything, instead of waiting for more.
+    pub once: bool,
+    /// How often to ask where the server cannot be listened to.
+    pub poll: Duration,
+    /// How long one IDLE lasts.
+    pub renew: Duration,
 }
 
 /// What completes an operation.
@@ -99,6 +118,8 @@ pub(crate) enum End {
     Moved(Moved),
     Expunged(Expunged),
     Events(Vec<MailboxEvent>),
+    /// What the caller of a Follow that ends has been told.
+    Followed(Box<Known>),
 }
 
 /// The answer to a search.
@@ -136,7 +157,7 @@ pub(crate) struct Moved {
     pub left_behind: bool,
 }
 
-/// A piece of a FETCH reply.
+/// A piece of the reply to FETCH or Follow.
 #[derive(Debug)]
 pub(crate) enum Part {
     Message {
@@ -159,6 +180,8 @@ pub(crate) enum Part {
     },
     /// A message that could not be delivered.
     Refused(Refusal),
+    /// Something has become of the mailbox that is followed.
+    Change(MailboxChange),
 }
 
 /// A body section that is delivered in chunks.
@@ -189,6 +212,7 @@ impl Weigh for Part {
             // Small records make many chunks of a few bytes each.
             Self::Chunk(bytes) => FRAME + bytes.len(),
             Self::Refused(_) => FRAME,
+            Self::Change(change) => change.weight(),
         }
     }
 }
@@ -265,6 +289,10 @@ pub(crate) enum Failure {
     Protocol(String),
     #[error("{what} beyond the limit of {limit}")]
     Limit { what: &'static str, limit: u64 },
+    #[error("the server does not answer")]
+    Silent,
+    #[error("the connection follows a mailbox already")]
+    Following,
 }
 
 /// Whether the server says that it has as many connections of this account as it allows. There
@@ -331,6 +359,7 @@ impl Request {
             Self::Move(By::Sequence, ..) => "MOVE",
             Self::ExpungeUids(_) => "UID EXPUNGE",
             Self::Expunge => "EXPUNGE",
+            Self::Follow(_) => "IDLE",
         }
     }
 }

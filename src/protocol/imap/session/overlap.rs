@@ -5,7 +5,8 @@
 //! each answer names its UID. Two LISTs do not: nothing in an answer tells them apart.
 
 use super::Session;
-use super::operation::{By, Operation, Request};
+use super::commands::{Command, Kind};
+use super::operation::{By, Operation, Request, Target};
 use crate::types::range_set::RangeSet;
 
 /// Operations under way on one connection at the same time.
@@ -14,11 +15,21 @@ const MAX_ACTIVE: usize = 128;
 impl Session {
     /// Whether `operation` may begin beside those that are under way.
     pub(super) fn may_overlap(&self, operation: &Operation) -> bool {
-        if !self.login.is_ready() || self.resetting || !self.writer.is_empty() {
+        if !self.login.is_ready() || self.resetting || !self.writer.takes_more() {
+            return false;
+        }
+        if matches!(operation.request, Request::Follow(_)) {
+            // A second one is refused, but not while the first one ends.
+            let ends = |follow: &super::Following| follow.is_given_up();
+            return !self.follow.as_deref().is_some_and(ends);
+        }
+        if self.follow.as_ref().is_some_and(|follow| follow.holds()) {
             return false;
         }
         if self.active.is_empty() {
-            return self.commands.is_empty();
+            // Behind DONE the answer to IDLE is as good as there.
+            let is_idle = |one: &Command| matches!(one.kind, Kind::Idle);
+            return self.commands.iter().all(is_idle);
         }
         if self.active.len() >= MAX_ACTIVE || needs_all(&operation.request) {
             return false;
@@ -42,10 +53,12 @@ impl Session {
         let Some(target) = &operation.target else {
             return false;
         };
-        if matches!(operation.request, Request::Select) {
-            return true;
-        }
-        !self.selected.as_ref().is_some_and(|selected| {
+        matches!(operation.request, Request::Select) || !self.is_selected(target)
+    }
+
+    /// Whether the mailbox is selected, and in the way that is wanted.
+    pub(super) fn is_selected(&self, target: &Target) -> bool {
+        self.selected.as_ref().is_some_and(|selected| {
             !selected.is_stale
                 && selected.info.name == target.name
                 && selected.asked_read_only == target.read_only

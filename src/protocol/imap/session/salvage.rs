@@ -18,7 +18,7 @@ impl Session {
     /// The operations that may be carried out on another connection.
     pub(super) fn salvage_operations(&mut self) -> Vec<Salvaged<Self>> {
         let active = std::mem::take(&mut self.active);
-        let mut salvaged = Vec::new();
+        let mut salvaged: Vec<_> = self.salvage_follow().into_iter().collect();
         for (id, active) in active {
             if active.failure.is_some() {
                 continue;
@@ -136,10 +136,12 @@ pub(super) fn verdict(failure: &Failure) -> Verdict {
         | Failure::Cleartext
         | Failure::NoMechanism
         | Failure::Missing(_)
+        | Failure::Following
         | Failure::Invalid(_) => Verdict::Permanent,
         Failure::Bye { .. }
         | Failure::Protocol(_)
         | Failure::UidValidity { .. }
+        | Failure::Silent
         | Failure::Limit { .. } => Verdict::Transient,
     }
 }

@@ -9,9 +9,10 @@ use super::operation::{By, End, Failure, Operation, Part, Request, Target};
 use super::{Config, Protection, Session};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
 use crate::types::flag::{Flag, Flags};
-use crate::types::ids::{Uid, UidValidity};
+use crate::types::ids::{ModSeq, Uid, UidValidity};
 use crate::types::items::Items;
 use crate::types::limits::Limits;
+use crate::types::mailbox_change::MailboxChange;
 use crate::types::mailbox_name::MailboxName;
 use crate::types::query::Query;
 use crate::types::range_set::RangeSet;
@@ -21,11 +22,12 @@ use crate::types::section::Section;
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
 
-const CAPABILITIES: &str = "IMAP4rev1 UNSELECT UIDPLUS MOVE ESEARCH LITERAL+ ENABLE ID NAMESPACE";
+pub(super) const CAPABILITIES: &str =
+    "IMAP4rev1 UNSELECT UIDPLUS MOVE ESEARCH LITERAL+ ENABLE ID NAMESPACE";
 
 /// Closed for the operations in it.
 #[derive(Default)]
-struct Closed(HashSet<OperationId>);
+pub(super) struct Closed(pub(super) HashSet<OperationId>);
 
 impl Gate for Closed {
     fn write(&mut self, id: OperationId) -> bool {
@@ -34,11 +36,11 @@ impl Gate for Closed {
 }
 
 /// A session and the far end of its connection.
-struct Rig {
-    session: Session,
+pub(super) struct Rig {
+    pub(super) session: Session,
     input: ReceiveBuffer,
     output: SendBuffer,
-    gate: Closed,
+    pub(super) gate: Closed,
     /// Bytes of the server that come in at a time.
     step: usize,
     said: Vec<String>,
@@ -46,7 +48,7 @@ struct Rig {
 }
 
 impl Rig {
-    fn new(step: usize, protection: Protection) -> Self {
+    pub(super) fn new(step: usize, protection: Protection) -> Self {
         let config = Config {
             protection,
             credentials: Credentials::password("alice", "secret"),
@@ -68,7 +70,7 @@ impl Rig {
     }
 
     /// A session that is ready, with `capabilities`.
-    fn ready(step: usize, capabilities: &str) -> Self {
+    pub(super) fn ready(step: usize, capabilities: &str) -> Self {
         let mut rig = Self::new(step, Protection::Clear);
         rig.server("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] hi\r\n")
             .unwrap();
@@ -82,7 +84,7 @@ impl Rig {
         rig
     }
 
-    fn server(&mut self, text: &str) -> Result<(), Failure> {
+    pub(super) fn server(&mut self, text: &str) -> Result<(), Failure> {
         for piece in text.as_bytes().chunks(self.step) {
             self.input.push(piece);
             self.turn()?;
@@ -90,7 +92,7 @@ impl Rig {
         Ok(())
     }
 
-    fn turn(&mut self) -> Result<(), Failure> {
+    pub(super) fn turn(&mut self) -> Result<(), Failure> {
         self.session
             .advance(&mut self.input, &mut self.output, &mut self.gate)?;
         while let Some(output) = self.session.poll() {
@@ -117,7 +119,7 @@ impl Rig {
     }
 
     /// What has been sent since the last time.
-    fn client(&mut self) -> String {
+    pub(super) fn client(&mut self) -> String {
         let mut bytes = Vec::new();
         while !self.output.is_empty() {
             let front = self.output.front().to_vec();
@@ -127,12 +129,12 @@ impl Rig {
         String::from_utf8(bytes).unwrap()
     }
 
-    fn take_said(&mut self) -> Vec<String> {
+    pub(super) fn take_said(&mut self) -> Vec<String> {
         std::mem::take(&mut self.said)
     }
 
     /// Submits an operation if the session takes it.
-    fn submit(&mut self, operation: Operation) -> Option<OperationId> {
+    pub(super) fn submit(&mut self, operation: Operation) -> Option<OperationId> {
         if !self.session.accepts(&operation) {
             return None;
         }
@@ -143,7 +145,7 @@ impl Rig {
         Some(id)
     }
 
-    fn select_inbox(&mut self) {
+    pub(super) fn select_inbox(&mut self) {
         assert!(
             self.submit(on("INBOX", Request::Search(By::Uid, Query::all())))
                 .is_some()
@@ -188,6 +190,7 @@ fn short(end: &End) -> String {
             uid.as_ref().and_then(|a| a.uids.at(0)).map(Uid::get)
         ),
         End::List(list) => format!("list {}", list.len()),
+        End::Followed(_) => "followed".to_owned(),
         End::Events(events) => format!("events {events:?}"),
         End::Expunged(expunged) => format!(
             "expunged {}",
@@ -226,6 +229,7 @@ fn part_text(part: &Part) -> String {
                 stream.is_some()
             )
         }
+        Part::Change(change) => change_text(change),
         Part::Refused(refusal) => format!(
             "refused {:?}: continued={}",
             refusal.uid.map(Uid::get),
@@ -234,11 +238,34 @@ fn part_text(part: &Part) -> String {
     }
 }
 
-fn name(text: &str) -> MailboxName {
+fn change_text(change: &MailboxChange) -> String {
+    let mod_seq = |one: &Option<ModSeq>| one.map_or(String::new(), |one| format!(" {one}"));
+    match change {
+        MailboxChange::Began { exists, .. } => format!("began {exists}"),
+        MailboxChange::New {
+            uid,
+            flags,
+            mod_seq: at,
+        } => format!("new {uid} {flags}{}", mod_seq(at)),
+        MailboxChange::Flags {
+            uid,
+            flags,
+            mod_seq: at,
+        } => format!("flags {uid} {flags}{}", mod_seq(at)),
+        MailboxChange::Expunged(uid) => format!("expunged {uid}"),
+        MailboxChange::UidValidityChanged { found } => {
+            format!("validity {:?}", found.map(UidValidity::get))
+        }
+        MailboxChange::FlagsUnknown => "flags unknown".to_owned(),
+        MailboxChange::Alert(text) => format!("alert {text}"),
+    }
+}
+
+pub(super) fn name(text: &str) -> MailboxName {
     MailboxName::new(text).unwrap()
 }
 
-fn on(mailbox: &str, request: Request) -> Operation {
+pub(super) fn on(mailbox: &str, request: Request) -> Operation {
     Operation {
         target: Some(Target {
             name: name(mailbox),
@@ -249,22 +276,22 @@ fn on(mailbox: &str, request: Request) -> Operation {
     }
 }
 
-fn bare(request: Request) -> Operation {
+pub(super) fn bare(request: Request) -> Operation {
     Operation {
         target: None,
         request,
     }
 }
 
-fn uids(first: u32, last: u32) -> RangeSet {
+pub(super) fn uids(first: u32, last: u32) -> RangeSet {
     RangeSet::range(first, last)
 }
 
-fn flags(first: u32, last: u32) -> Request {
+pub(super) fn flags(first: u32, last: u32) -> Request {
     Request::Fetch(By::Uid, uids(first, last), Items::new().flags())
 }
 
-fn bodies(first: u32, last: u32) -> Request {
+pub(super) fn bodies(first: u32, last: u32) -> Request {
     Request::Fetch(
         By::Uid,
         uids(first, last),
@@ -273,7 +300,7 @@ fn bodies(first: u32, last: u32) -> Request {
 }
 
 /// Runs a transcript with the server's bytes at once, in pieces and one by one.
-fn at_every_split(transcript: impl Fn(usize)) {
+pub(super) fn at_every_split(transcript: impl Fn(usize)) {
     for step in [usize::MAX, 7, 3, 2, 1] {
         transcript(step);
     }

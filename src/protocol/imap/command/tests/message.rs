@@ -1,6 +1,6 @@
 use std::num::NonZeroU32;
 
-use imap_codec::imap_types::command::{CommandBody, StoreModifier};
+use imap_codec::imap_types::command::{CommandBody, FetchModifier, StoreModifier};
 use imap_codec::imap_types::core::Vec1;
 use imap_codec::imap_types::fetch::{
     MacroOrMessageDataItemNames, MessageDataItemName, Part, Section as CodecSection,
@@ -309,4 +309,27 @@ fn uid_expunge_names_its_messages() {
         }
     }
     assert!(uid_expunge(&RangeSet::new()).is_err());
+}
+
+#[test]
+fn changes_are_asked_for_since_a_mod_sequence() {
+    for (number, wanted) in [("1:*", 1), ("3,7:9", 715_194_045_007), ("5", ModSeq::MAX)] {
+        let since = ModSeq::new(wanted).unwrap();
+        let items = Items::new().flags().mod_seq();
+        match read(uid_fetch_changes(&set(number), &items, since)) {
+            CommandBody::Fetch {
+                sequence_set,
+                modifiers,
+                uid: true,
+                ..
+            } => {
+                assert_eq!(ranges(&sequence_set), set(number));
+                let [FetchModifier::ChangedSince(read)] = modifiers[..] else {
+                    panic!("{modifiers:?}");
+                };
+                assert_eq!(read.get(), wanted);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
 }

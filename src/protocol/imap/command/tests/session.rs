@@ -1,3 +1,5 @@
+use imap_codec::IdleDoneCodec;
+use imap_codec::decode::Decoder;
 use imap_codec::imap_types::IntoStatic;
 use imap_codec::imap_types::command::CommandBody;
 use imap_codec::imap_types::core::NString;
@@ -10,12 +12,20 @@ use crate::protocol::imap::command::*;
 fn commands_without_arguments() {
     assert_eq!(read(capability()), CommandBody::Capability);
     assert_eq!(read(noop()), CommandBody::Noop);
+    assert_eq!(read(idle()), CommandBody::Idle);
     assert_eq!(read(logout()), CommandBody::Logout);
     assert_eq!(read(starttls()), CommandBody::StartTLS);
     assert_eq!(read(close()), CommandBody::Close);
     assert_eq!(read(unselect()), CommandBody::Unselect);
     assert_eq!(read(expunge()), CommandBody::Expunge);
     assert_eq!(read(namespace()), CommandBody::Namespace);
+}
+
+#[test]
+fn the_end_of_idle_is_read_back() {
+    let line = [&done()[..], b"\r\n"].concat();
+    let (rest, _done) = IdleDoneCodec::default().decode(&line).unwrap();
+    assert_eq!(rest, b"");
 }
 
 #[test]

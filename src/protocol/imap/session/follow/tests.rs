@@ -1,0 +1,730 @@
+//! Transcripts of mailboxes that are followed.
+
+use std::time::{Duration, Instant};
+
+use super::{PATIENCE, SETTLE};
+use crate::protocol::imap::session::Protection;
+use crate::protocol::imap::session::operation::{By, Failure, Follow, Operation, Request};
+use crate::protocol::imap::session::tests::{Rig, at_every_split, bare, flags, on, uids};
+use crate::protocol::machine::{Protocol, Salvaged};
+use crate::types::flag::Flag;
+use crate::types::request::{Append, Store};
+
+const WITH_IDLE: &str = "IMAP4rev1 IDLE ESEARCH LITERAL+ UIDPLUS";
+const WITH_MOD_SEQS: &str = "IMAP4rev1 IDLE ESEARCH LITERAL+ UIDPLUS CONDSTORE";
+const WITHOUT_IDLE: &str = "IMAP4rev1 ESEARCH";
+
+const RENEW: Duration = Duration::from_secs(540);
+const POLL: Duration = Duration::from_secs(60);
+
+fn follow(mailbox: &str) -> Operation {
+    on(
+        mailbox,
+        Request::Follow(Follow {
+            known: None,
+            once: false,
+            poll: POLL,
+            renew: RENEW,
+        }),
+    )
+}
+
+/// A session with a clock.
+struct Followed {
+    rig: Rig,
+    now: Instant,
+}
+
+impl Followed {
+    fn ready(step: usize, capabilities: &str) -> Self {
+        Self {
+            rig: Rig::ready(step, capabilities),
+            now: crate::connection::clock::now(),
+        }
+    }
+
+    /// A session that idles in a mailbox with the messages 1, 2 and 5, whose next command has
+    /// the tag M5.
+    fn idling(step: usize) -> Self {
+        let mut it = Self::ready(step, WITH_IDLE);
+        it.begin("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n");
+        it
+    }
+
+    /// The same with CONDSTORE; the highest mod-sequence is 10.
+    fn idling_with_mod_seqs(step: usize) -> Self {
+        let mut it = Self::ready(step, WITH_MOD_SEQS);
+        it.begin("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [HIGHESTMODSEQ 10] h\r\n");
+        it
+    }
+
+    fn begin(&mut self, select: &str) {
+        assert_eq!(self.rig.submit(follow("INBOX")), Some(0));
+        assert_eq!(self.rig.client(), "", "it stands back");
+        self.free();
+        let sent = self.rig.client();
+        assert!(sent.starts_with("M2 SELECT INBOX"), "{sent}");
+        self.server(&format!("{select}M2 OK [READ-WRITE] in\r\n"));
+        assert_eq!(self.rig.client(), "M3 UID SEARCH RETURN (ALL) ALL\r\n");
+        self.server("* ESEARCH (TAG \"M3\") UID ALL 1:2,5\r\nM3 OK\r\n");
+        assert_eq!(self.rig.take_said(), ["0 began 3"]);
+        assert_eq!(self.rig.client(), "M4 IDLE\r\n");
+        self.server("+ idling\r\n");
+        assert_eq!(self.rig.client(), "");
+    }
+
+    #[track_caller]
+    fn server(&mut self, text: &str) {
+        self.rig.server(text).unwrap();
+    }
+
+    /// The connection has been free for as long as it takes.
+    fn free(&mut self) {
+        self.tick(true);
+        self.now += SETTLE;
+        self.tick(true);
+    }
+
+    fn tick(&mut self, free: bool) {
+        self.rig.session.elapsed(self.now, free).unwrap();
+        self.rig.turn().unwrap();
+    }
+
+    /// What the client says next; the whole of it.
+    #[track_caller]
+    fn client(&mut self, expected: &str) {
+        assert_eq!(self.rig.client(), expected);
+    }
+
+    #[track_caller]
+    fn said(&mut self, expected: &[&str]) {
+        assert_eq!(self.rig.take_said(), expected);
+    }
+
+    /// Submits what interrupts IDLE.
+    #[track_caller]
+    fn interrupt(&mut self, operation: Operation) -> u64 {
+        assert!(!self.rig.session.accepts(&operation));
+        assert!(self.rig.session.make_way());
+        self.rig.submit(operation).expect("there is room now")
+    }
+
+    /// Waits for `time` on the clock, which is announced.
+    #[track_caller]
+    fn after(&mut self, time: Duration) {
+        self.tick(true);
+        let due = self.rig.session.wakes_at().expect("something is due");
+        assert_eq!(due - self.now, time);
+        self.now = due - Duration::from_millis(1);
+        self.tick(true);
+        assert_eq!(self.rig.client(), "", "too early");
+        self.now = due;
+        self.tick(true);
+    }
+}
+
+#[test]
+fn changes_are_told_as_they_come() {
+    at_every_split(|step| {
+        let mut it = Followed::idling(step);
+        it.server("* 2 FETCH (FLAGS (\\Seen))\r\n* OK Still here\r\n* 1 EXPUNGE\r\n");
+        it.said(&["0 flags 2 (\\Seen)", "0 expunged 1"]);
+        it.server("* 1 FETCH (FLAGS (\\Seen \\Recent))\r\n* 2 FETCH (UID 5 FLAGS ())\r\n");
+        it.said(&["0 flags 5 ()"]);
+        it.client("");
+        it.server("* 4 EXISTS\r\n* 1 RECENT\r\n");
+        it.client("DONE\r\n");
+        it.server("M4 OK\r\n");
+        it.client("M5 UID FETCH 6:* (UID FLAGS)\r\n");
+        it.server("* 3 FETCH (UID 6 FLAGS (\\Recent))\r\n* 4 FETCH (UID 9 FLAGS ())\r\nM5 OK\r\n");
+        it.said(&["0 new 6 (\\Recent)", "0 new 9 ()"]);
+        it.client("M6 IDLE\r\n");
+        it.server("+ \r\n* 3 EXPUNGE\r\n");
+        it.said(&["0 expunged 6"]);
+        it.server("* 3 FETCH (FLAGS (\\Deleted))\r\n");
+        it.said(&["0 flags 9 (\\Deleted)"]);
+    });
+}
+
+#[test]
+fn the_last_message_is_named_by_an_open_range_and_is_not_new() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\n* 4 EXPUNGE\r\nM4 OK\r\n");
+    it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\n");
+    it.server("* 3 FETCH (UID 5 FLAGS (\\Seen))\r\nM5 OK\r\n");
+    it.said(&[]);
+    it.client("M6 IDLE\r\n");
+}
+
+#[test]
+fn untagged_data_may_come_between_idle_and_its_continuation() {
+    at_every_split(|step| {
+        let mut it = Followed::ready(step, WITH_IDLE);
+        it.rig.submit(follow("INBOX")).unwrap();
+        it.free();
+        it.client("M2 SELECT INBOX\r\n");
+        it.server("* 1 EXISTS\r\nM2 OK\r\n");
+        it.client("M3 UID SEARCH RETURN (ALL) ALL\r\n");
+        it.server("* ESEARCH (TAG \"M3\") UID ALL 4\r\nM3 OK\r\n");
+        it.client("M4 IDLE\r\n");
+        it.server("* OK wait\r\n* 1 FETCH (FLAGS (\\Seen))\r\n* 2 EXISTS\r\n* 1 RECENT\r\n");
+        it.said(&["0 began 1", "0 flags 4 (\\Seen)"]);
+        it.client("");
+        it.server("+ now\r\n");
+        it.client("DONE\r\n");
+        it.server("M4 OK\r\n");
+        it.client("M5 UID FETCH 5:* (UID FLAGS)\r\n");
+    });
+}
+
+#[test]
+fn others_get_through_with_done_in_the_same_write() {
+    at_every_split(|step| {
+        let mut it = Followed::idling(step);
+        let fetch = it.interrupt(on("INBOX", flags(1, 1)));
+        it.client("DONE\r\nM5 UID FETCH 1 (UID FLAGS)\r\n");
+        it.server("* 2 EXPUNGE\r\nM4 OK\r\n* 1 FETCH (UID 1 FLAGS ())\r\nM5 OK\r\n");
+        it.said(&[
+            "0 expunged 2",
+            &format!("{fetch} message Some(1) [] stream=None"),
+            &format!("{fetch} Done"),
+        ]);
+        assert!(it.rig.session.is_quiet());
+        it.tick(true);
+        it.client("");
+        // Somebody comes again before it is free for long enough.
+        it.now += SETTLE / 2;
+        it.tick(false);
+        it.free();
+        it.client("M6 UID FETCH 6:* (UID FLAGS)\r\n");
+        it.server("* 3 EXISTS\r\n* 3 FETCH (UID 6 FLAGS ())\r\nM6 OK\r\n");
+        it.said(&["0 new 6 ()"]);
+        it.client("M7 IDLE\r\n");
+    });
+}
+
+#[test]
+fn nothing_is_written_between_idle_and_done() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\nM4 OK\r\n");
+    it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\n");
+    it.server("* 4 FETCH (UID 6 FLAGS ())\r\nM5 OK\r\n");
+    it.client("M6 IDLE\r\n");
+    let other = bare(Request::Noop);
+    assert!(!it.rig.session.accepts(&other));
+    assert!(it.rig.session.make_way());
+    assert!(!it.rig.session.make_way(), "there is nothing more to do");
+    assert!(!it.rig.session.accepts(&other));
+    it.client("");
+    it.server("+ \r\n");
+    it.client("DONE\r\n");
+    assert!(it.rig.session.accepts(&other));
+    it.rig.submit(other).unwrap();
+    it.client("M7 NOOP\r\n");
+}
+
+#[test]
+fn what_is_under_way_is_finished_before_others_and_goes_on_after_them() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\nM4 OK\r\n");
+    it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\n");
+    let other = bare(Request::Noop);
+    assert!(it.rig.session.make_way());
+    assert!(!it.rig.session.accepts(&other));
+    it.server("* 4 FETCH (UID 6 FLAGS ())\r\nM5 OK\r\n");
+    it.said(&["0 new 6 ()"]);
+    it.client("");
+    assert!(it.rig.session.accepts(&other) && it.rig.session.is_quiet());
+    it.free();
+    it.client("M6 UID FETCH 7:* (UID FLAGS)\r\n");
+}
+
+#[test]
+fn a_caller_that_has_had_enough_ends_it_wherever_it_is() {
+    // Before anything was written.
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    assert!(it.rig.session.give_up(0));
+    it.rig.turn().unwrap();
+    it.said(&["0 Done"]);
+    assert!(it.rig.session.is_quiet());
+    // While it asks.
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.free();
+    it.client("M2 SELECT INBOX\r\n");
+    it.rig.session.give_up(0);
+    it.server("M2 OK\r\n");
+    it.said(&["0 Done"]);
+    it.client("");
+    // While it idles.
+    let mut it = Followed::idling(usize::MAX);
+    assert!(!it.rig.session.give_up(1));
+    assert!(it.rig.session.give_up(0));
+    it.rig.turn().unwrap();
+    it.client("DONE\r\n");
+    assert!(!it.rig.session.is_quiet());
+    assert!(!it.rig.session.accepts(&follow("INBOX")), "it is not over");
+    it.server("* 4 EXISTS\r\nM4 OK\r\n");
+    it.said(&["0 Done"]);
+    it.client("");
+    assert!(it.rig.session.is_quiet() && it.rig.session.accepts(&follow("INBOX")));
+    // Before the server has agreed to IDLE.
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\nM4 OK\r\n* 4 FETCH (UID 6 FLAGS ())\r\nM5 OK\r\n");
+    it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\nM6 IDLE\r\n");
+    it.rig.session.give_up(0);
+    it.client("");
+    it.server("+ \r\nM6 OK\r\n");
+    it.client("DONE\r\n");
+    it.said(&["0 new 6 ()", "0 Done"]);
+}
+
+#[test]
+fn a_caller_that_gave_up_before_the_first_command_has_nothing_sent() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.rig.gate.0.insert(0);
+    it.free();
+    it.client("");
+    it.said(&["0 withdrawn"]);
+}
+
+#[test]
+fn a_reset_ends_it() {
+    let mut it = Followed::idling(usize::MAX);
+    it.rig.session.reset();
+    it.rig.turn().unwrap();
+    it.client("DONE\r\n");
+    it.server("M4 OK\r\n");
+    let sent = it.rig.client();
+    assert!(sent.starts_with("M5 EXAMINE INBOX"), "{sent}");
+    it.server("M5 OK\r\nM6 OK\r\n");
+    it.said(&["0 Done", "reset"]);
+}
+
+#[test]
+fn one_mailbox_is_followed_on_a_connection() {
+    let mut it = Followed::idling(usize::MAX);
+    it.rig.submit(follow("Other")).unwrap();
+    it.said(&["1 failed: the connection follows a mailbox already"]);
+    it.client("");
+}
+
+#[test]
+fn a_mailbox_that_cannot_be_selected_cannot_be_followed() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("Nowhere")).unwrap();
+    it.free();
+    it.server("M2 NO [NONEXISTENT] no\r\n");
+    it.said(&["0 failed: the server answered NO to SELECT: no"]);
+    assert!(it.rig.session.is_quiet());
+}
+
+#[test]
+fn another_mailbox_is_selected_meanwhile() {
+    at_every_split(|step| {
+        let mut it = Followed::idling(step);
+        let fetch = it.interrupt(on("Other", flags(1, 9)));
+        it.client("DONE\r\nM5 SELECT Other\r\n");
+        // Words about the mailbox that is being left, then about the other one.
+        it.server("* 1 EXPUNGE\r\n* OK [UIDVALIDITY 7] v\r\nM4 OK\r\n");
+        it.server("* 9 EXISTS\r\n* OK [UIDVALIDITY 1] v\r\nM5 OK\r\n");
+        it.client("M6 UID FETCH 1:9 (UID FLAGS)\r\n");
+        it.server("* 5 FETCH (UID 5 FLAGS (\\Draft))\r\n* 2 EXPUNGE\r\nM6 OK\r\n");
+        it.said(&[
+            &format!("{fetch} message Some(5) [] stream=None"),
+            &format!("{fetch} Done"),
+        ]);
+        it.free();
+        it.client("M7 SELECT INBOX\r\n");
+        it.server("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\nM7 OK\r\n");
+        it.client("M8 UID SEARCH RETURN (ALL) ALL\r\n");
+        it.server("* ESEARCH (TAG \"M8\") UID ALL 2,5,8\r\nM8 OK\r\n");
+        it.said(&["0 expunged 1", "0 flags unknown"]);
+        it.client("M9 UID FETCH 8 (UID FLAGS)\r\n");
+        it.server("* 3 FETCH (UID 8 FLAGS ())\r\nM9 OK\r\n");
+        it.said(&["0 new 8 ()"]);
+        it.client("M10 IDLE\r\n");
+    });
+}
+
+#[test]
+fn another_uid_validity_makes_all_that_was_known_worthless() {
+    let mut it = Followed::idling(usize::MAX);
+    it.interrupt(on("Other", flags(1, 9)));
+    it.server("M4 OK\r\nM5 OK\r\n");
+    it.server("M6 OK\r\n");
+    it.free();
+    it.rig.client();
+    it.rig.take_said();
+    it.server("* 2 EXISTS\r\n* OK [UIDVALIDITY 8] v\r\nM7 OK\r\n");
+    it.server("* ESEARCH (TAG \"M8\") UID ALL 1:2\r\nM8 OK\r\n");
+    it.said(&["0 validity Some(8)"]);
+    it.client("M8 UID SEARCH RETURN (ALL) ALL\r\nM9 IDLE\r\n");
+    it.server("+ \r\n* 2 EXPUNGE\r\n");
+    it.said(&["0 expunged 2"]);
+}
+
+#[test]
+fn messages_that_go_while_others_work_are_told_also_where_an_expunge_asked_for_it() {
+    let mut it = Followed::idling(usize::MAX);
+    let expunge = it.interrupt(on("INBOX", Request::Expunge));
+    it.client("DONE\r\nM5 EXPUNGE\r\n");
+    it.server("M4 OK\r\n* 1 EXPUNGE\r\n* 1 EXPUNGE\r\nM5 OK\r\n");
+    it.said(&[
+        "0 expunged 1",
+        "0 expunged 2",
+        &format!("{expunge} expunged 2"),
+    ]);
+    it.free();
+    it.client("M6 UID FETCH 6:* (UID FLAGS)\r\n");
+    it.server("* 1 FETCH (UID 5 FLAGS ())\r\nM6 OK\r\n+ \r\n* 1 EXPUNGE\r\n");
+    it.said(&["0 expunged 5"]);
+}
+
+#[test]
+fn the_answer_to_a_store_is_no_news() {
+    let mut it = Followed::idling(usize::MAX);
+    let store = Store::add(Flag::Seen);
+    let store = it.interrupt(on("INBOX", Request::Store(By::Uid, uids(2, 2), store)));
+    it.server("M4 OK\r\n* 2 FETCH (UID 2 FLAGS (\\Seen))\r\nM5 OK\r\n");
+    it.said(&[&format!("{store} stored 1 modified []")]);
+    it.server("* 2 FETCH (FLAGS (\\Seen))\r\n");
+    it.said(&[]);
+    it.server("* 2 FETCH (FLAGS ())\r\n");
+    it.said(&["0 flags 2 ()"]);
+}
+
+#[test]
+fn exists_may_come_before_the_continuation_of_an_append_that_interrupts() {
+    at_every_split(|step| {
+        let mut it = Followed::ready(step, "IMAP4rev1 IDLE ESEARCH UIDPLUS");
+        it.begin("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n");
+        let inbox = crate::types::mailbox_name::MailboxName::new("INBOX").unwrap();
+        let append = it.interrupt(bare(Request::Append(inbox, Append::new("a: b\r\n\r\n"))));
+        it.client("DONE\r\nM5 APPEND INBOX {8}\r\n");
+        it.server("* 4 EXISTS\r\nM4 OK\r\n* 5 EXISTS\r\n* 1 RECENT\r\n");
+        it.client("");
+        it.server("+ go on\r\n");
+        it.client("a: b\r\n\r\n\r\n");
+        it.server("* 6 EXISTS\r\nM5 OK [APPENDUID 7 9] done\r\n");
+        it.said(&[&format!("{append} appended Some(9)")]);
+        it.free();
+        it.client("M6 UID FETCH 6:* (UID FLAGS)\r\n");
+        it.server("* 4 FETCH (UID 6 FLAGS ())\r\n* 5 FETCH (UID 7 FLAGS ())\r\n");
+        it.server("* 6 FETCH (UID 9 FLAGS ())\r\nM6 OK\r\n");
+        it.said(&["0 new 6 ()", "0 new 7 ()", "0 new 9 ()"]);
+        it.client("M7 IDLE\r\n");
+    });
+}
+
+#[test]
+fn mail_that_comes_between_done_and_the_next_idle_is_found() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\n");
+    it.client("DONE\r\n");
+    it.server("* 5 EXISTS\r\nM4 OK\r\n* 6 EXISTS\r\n");
+    it.client("M5 UID FETCH 6:* (UID FLAGS)\r\n");
+    it.server("* 4 FETCH (UID 6 FLAGS ())\r\n* 5 FETCH (UID 7 FLAGS ())\r\n");
+    it.server("* 6 FETCH (UID 8 FLAGS ())\r\n* 7 EXISTS\r\nM5 OK\r\n");
+    it.client("M6 UID FETCH 9:* (UID FLAGS)\r\n");
+    it.server("* 7 FETCH (UID 9 FLAGS ())\r\nM6 OK\r\n");
+    it.said(&["0 new 6 ()", "0 new 7 ()", "0 new 8 ()", "0 new 9 ()"]);
+    it.client("M7 IDLE\r\n");
+}
+
+#[test]
+fn messages_that_come_and_go_while_they_are_looked_at_end_in_a_new_list() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server(
+        "* 5 EXISTS\r\nM4 OK\r\n* 4 FETCH (UID 6 FLAGS ())\r\n* 5 FETCH (UID 7 FLAGS ())\r\n",
+    );
+    it.server("* 4 EXPUNGE\r\nM5 OK\r\n");
+    it.client("DONE\r\nM5 UID FETCH 6:* (UID FLAGS)\r\nM6 UID SEARCH RETURN (ALL) ALL\r\n");
+    it.server("* ESEARCH (TAG \"M6\") UID ALL 1:2,5,7\r\nM6 OK\r\n");
+    it.said(&["0 new 6 ()", "0 new 7 ()", "0 expunged 6"]);
+    it.client("M7 IDLE\r\n");
+}
+
+#[test]
+fn a_list_during_which_messages_go_is_made_again() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.free();
+    it.server("* 3 EXISTS\r\nM2 OK\r\n");
+    it.server("* ESEARCH (TAG \"M3\") UID ALL 1:3\r\n* 1 EXPUNGE\r\nM3 OK\r\n");
+    it.said(&[]);
+    it.server("* ESEARCH (TAG \"M4\") UID ALL 2:3\r\nM4 OK\r\n");
+    it.said(&["0 began 2"]);
+    it.rig.client();
+    it.server("+ \r\n* 1 EXPUNGE\r\n");
+    it.said(&["0 expunged 2"]);
+}
+
+#[test]
+fn a_server_that_cannot_count_is_asked_again_and_then_believed() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.free();
+    it.server("* 9 EXISTS\r\nM2 OK\r\n");
+    for tag in 3..6 {
+        it.server(&format!(
+            "* ESEARCH (TAG \"M{tag}\") UID ALL 1:3\r\nM{tag} OK\r\n"
+        ));
+    }
+    it.said(&["0 began 3"]);
+    it.server("M6 OK\r\n");
+    let sent = it.rig.client();
+    assert!(
+        sent.ends_with("M6 UID FETCH 4:* (UID FLAGS)\r\nM7 IDLE\r\n"),
+        "{sent}"
+    );
+    // Which one that is nobody can tell: a new list says it.
+    it.server("+ \r\n* 2 EXPUNGE\r\n");
+    it.client("DONE\r\n");
+    it.server("M7 OK\r\n");
+    it.client("M8 UID SEARCH RETURN (ALL) ALL\r\n");
+}
+
+#[test]
+fn a_list_without_end_is_not_expanded() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.free();
+    it.server("* 4294967295 EXISTS\r\nM2 OK\r\n");
+    it.server("* ESEARCH (TAG \"M3\") UID ALL 1:4294967295\r\nM3 OK\r\n");
+    it.said(&["0 failed: size of the result beyond the limit of 67108864"]);
+}
+
+#[test]
+fn changed_flags_are_caught_up_with_and_told_once() {
+    at_every_split(|step| {
+        let mut it = Followed::idling_with_mod_seqs(step);
+        it.server("* 1 FETCH (FLAGS (\\Seen) MODSEQ (12))\r\n");
+        it.server("* 2 FETCH (UID 2 MODSEQ (11) FLAGS (\\Draft))\r\n");
+        it.server("* 1 FETCH (FLAGS (\\Seen) MODSEQ (12))\r\n");
+        it.said(&["0 flags 1 (\\Seen) 12", "0 flags 2 (\\Draft) 11"]);
+        it.interrupt(on("Other", flags(1, 1)));
+        it.server("M4 OK\r\nM5 OK\r\n");
+        it.server("M6 OK\r\n");
+        it.free();
+        it.rig.take_said();
+        it.server("* 4 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [HIGHESTMODSEQ 20] h\r\nM7 OK\r\n");
+        it.server("* ESEARCH (TAG \"M8\") UID ALL 1:2,5:6 MODSEQ 20\r\nM8 OK\r\n");
+        let sent = it.rig.client();
+        assert!(
+            sent.ends_with("M9 UID FETCH 1:* (UID FLAGS MODSEQ) (CHANGEDSINCE 10)\r\n"),
+            "{sent}"
+        );
+        it.server("* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (12))\r\n");
+        it.server("* 2 FETCH (UID 2 FLAGS () MODSEQ (20))\r\n");
+        it.server("* 3 FETCH (UID 5 FLAGS (\\Flagged) MODSEQ (15))\r\n");
+        it.server("* 4 FETCH (UID 6 FLAGS () MODSEQ (14))\r\n");
+        it.server("* 3 FETCH (FLAGS (\\Flagged) MODSEQ (15))\r\nM9 OK\r\n");
+        it.said(&[
+            "0 flags 2 () 20",
+            "0 flags 5 (\\Flagged) 15",
+            "0 new 6 () 14",
+        ]);
+        it.client("M10 IDLE\r\n");
+        // From now on nothing up to 20 is asked for.
+        it.server("+ \r\n");
+        it.after(RENEW);
+        it.client("DONE\r\n");
+        it.server("M10 OK\r\n");
+        it.client("M11 UID FETCH 1:* (UID FLAGS MODSEQ) (CHANGEDSINCE 20)\r\n");
+    });
+}
+
+#[test]
+fn without_a_higher_mod_sequence_no_flags_are_asked_for() {
+    let mut it = Followed::idling_with_mod_seqs(usize::MAX);
+    it.interrupt(on("Other", flags(1, 1)));
+    it.server("M4 OK\r\nM5 OK\r\n");
+    it.server("M6 OK\r\n");
+    it.free();
+    it.rig.client();
+    it.server("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [HIGHESTMODSEQ 10] h\r\nM7 OK\r\n");
+    it.server("* ESEARCH (TAG \"M8\") UID ALL 1:2,5\r\nM8 OK\r\n");
+    it.client("M8 UID SEARCH RETURN (ALL) ALL\r\nM9 IDLE\r\n");
+}
+
+#[test]
+fn flags_that_somebody_else_was_told_are_looked_up() {
+    let mut it = Followed::idling_with_mod_seqs(usize::MAX);
+    it.interrupt(on("INBOX", flags(1, 2)));
+    it.server("M4 OK\r\n* 1 FETCH (UID 1 FLAGS (\\Seen))\r\nM5 OK\r\n");
+    it.free();
+    it.client(
+        "DONE\r\nM5 UID FETCH 1:2 (UID FLAGS)\r\n\
+         M6 UID FETCH 1:* (UID FLAGS MODSEQ) (CHANGEDSINCE 10)\r\n",
+    );
+}
+
+fn salvaged(it: &mut Followed) -> Salvaged<crate::protocol::imap::session::Session> {
+    let mut salvaged = it.rig.session.salvage();
+    assert_eq!(salvaged.len(), 1);
+    salvaged.pop().unwrap()
+}
+
+#[test]
+fn it_goes_on_where_it_was_on_another_connection() {
+    let mut it = Followed::idling_with_mod_seqs(usize::MAX);
+    it.server("* 1 FETCH (FLAGS (\\Seen) MODSEQ (12))\r\n* 2 EXPUNGE\r\n");
+    for round in 0..3 {
+        let first = salvaged(&mut it);
+        assert!(!first.sent && first.id == 0);
+        it = Followed::ready(usize::MAX, WITH_MOD_SEQS);
+        it.rig.submit(first.operation).unwrap();
+        it.free();
+        if round == 1 {
+            // It breaks again before anything is known.
+            it.server("* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n");
+        }
+    }
+    it.server("* 2 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n* OK [HIGHESTMODSEQ 13] h\r\nM2 OK\r\n");
+    it.server("* ESEARCH (TAG \"M3\") UID ALL 1,9\r\nM3 OK\r\n");
+    it.said(&["0 expunged 5"]);
+    it.server("* 1 FETCH (UID 1 FLAGS (\\Seen) MODSEQ (12))\r\n");
+    it.server("* 2 FETCH (UID 9 FLAGS () MODSEQ (13))\r\nM4 OK\r\n");
+    it.said(&["0 new 9 () 13"]);
+    let sent = it.rig.client();
+    assert!(sent.ends_with("M5 IDLE\r\n"), "{sent}");
+}
+
+#[test]
+fn what_its_caller_gave_up_is_not_continued() {
+    let mut it = Followed::idling(usize::MAX);
+    it.rig.session.give_up(0);
+    assert!(it.rig.session.salvage().is_empty());
+}
+
+#[test]
+fn idle_is_renewed_before_the_server_loses_patience() {
+    let mut it = Followed::idling(usize::MAX);
+    it.after(RENEW);
+    it.client("DONE\r\n");
+    it.server("M4 OK\r\n");
+    it.client("M5 UID FETCH 6:* (UID FLAGS)\r\n");
+    it.server("* 3 FETCH (UID 5 FLAGS ())\r\nM5 OK\r\n");
+    it.client("M6 IDLE\r\n");
+    it.server("+ \r\n");
+    it.after(RENEW);
+    it.client("DONE\r\n");
+    it.said(&[]);
+}
+
+#[test]
+fn a_server_that_says_nothing_to_done_is_lost() {
+    let mut it = Followed::idling(usize::MAX);
+    it.after(RENEW);
+    it.client("DONE\r\n");
+    it.tick(true);
+    it.now += PATIENCE / 2;
+    it.server("* OK at work\r\n");
+    it.tick(true);
+    assert_eq!(it.rig.session.wakes_at(), Some(it.now + PATIENCE));
+    it.now += PATIENCE;
+    let silent = it.rig.session.elapsed(it.now, true);
+    assert!(matches!(silent, Err(Failure::Silent)), "{silent:?}");
+}
+
+#[test]
+fn without_idle_the_server_is_asked_now_and_then() {
+    let mut it = Followed::ready(usize::MAX, WITHOUT_IDLE);
+    it.rig.submit(follow("INBOX")).unwrap();
+    it.free();
+    it.server("* 1 EXISTS\r\nM2 OK\r\n* ESEARCH (TAG \"M3\") UID ALL 1\r\nM3 OK\r\n");
+    it.client("M2 SELECT INBOX\r\nM3 UID SEARCH RETURN (ALL) ALL\r\n");
+    assert!(it.rig.session.is_quiet());
+    it.after(POLL);
+    it.client("M4 NOOP\r\n");
+    it.server("* 2 EXISTS\r\nM4 OK\r\n");
+    it.client("M5 UID FETCH 2:* (UID FLAGS)\r\n");
+    it.server("* 2 FETCH (UID 2 FLAGS ())\r\nM5 OK\r\n");
+    it.said(&["0 began 1", "0 new 2 ()"]);
+    it.after(POLL);
+    it.client("M6 NOOP\r\n");
+    it.server("M6 OK\r\n");
+    // Others need not make it wait longer, nor ask sooner.
+    it.rig.submit(bare(Request::Noop)).unwrap();
+    it.tick(false);
+    it.server("M7 OK\r\n");
+    it.client("M7 NOOP\r\n");
+    it.after(POLL);
+    it.client("M8 NOOP\r\n");
+}
+
+#[test]
+fn idle_may_be_refused_or_ended_at_once() {
+    for (answer, rests) in [("NO", [60, 60]), ("BAD", [60, 60]), ("OK", [1, 2])] {
+        let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+        it.rig.submit(follow("INBOX")).unwrap();
+        it.free();
+        it.server("* 1 EXISTS\r\nM2 OK\r\n* ESEARCH (TAG \"M3\") UID ALL 1\r\nM3 OK\r\n");
+        it.rig.client();
+        it.server(&format!("M4 {answer} no\r\n"));
+        it.said(&["0 began 1"]);
+        it.after(Duration::from_secs(rests[0]));
+        if answer == "BAD" {
+            it.client("M5 NOOP\r\n");
+            it.server("M5 OK\r\n");
+        } else {
+            it.client("M5 UID FETCH 2:* (UID FLAGS)\r\n");
+            it.server(&format!("M5 OK\r\nM6 {answer} no\r\n"));
+            it.client("M6 IDLE\r\n");
+        }
+        it.after(Duration::from_secs(rests[1]));
+        assert!(!it.rig.client().contains("DONE"), "{answer}");
+    }
+}
+
+#[test]
+fn a_look_is_over_when_everything_is_known() {
+    let mut it = Followed::ready(usize::MAX, WITH_IDLE);
+    let mut look = follow("INBOX");
+    if let Request::Follow(follow) = &mut look.request {
+        follow.once = true;
+    }
+    it.rig.submit(look).unwrap();
+    it.free();
+    it.server("* 1 EXISTS\r\nM2 OK\r\n* ESEARCH (TAG \"M3\") UID ALL 1\r\nM3 OK\r\n");
+    it.said(&["0 began 1", "0 followed"]);
+    assert!(it.rig.session.is_quiet());
+}
+
+#[test]
+fn a_fetch_that_is_refused_is_tried_once_more() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* 4 EXISTS\r\nM4 OK\r\nM5 NO some are gone\r\n");
+    it.rig.client();
+    it.server("* ESEARCH (TAG \"M6\") UID ALL 1:2,5:6\r\nM6 OK\r\n");
+    it.client("M7 UID FETCH 6 (UID FLAGS)\r\n");
+    it.server("M7 NO again\r\n");
+    it.said(&["0 failed: the server answered NO to UID FETCH: again"]);
+}
+
+#[test]
+fn messages_vanish_by_uid() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* VANISHED 2:4294967295\r\n");
+    it.said(&["0 expunged 2", "0 expunged 5"]);
+    it.server("* 1 EXPUNGE\r\n");
+    it.said(&["0 expunged 1"]);
+    it.client("");
+}
+
+#[test]
+fn alerts_are_told() {
+    let mut it = Followed::idling(usize::MAX);
+    it.server("* OK [ALERT] the disk is full\r\n");
+    it.said(&["0 alert the disk is full"]);
+}
+
+#[test]
+fn alerts_from_before_tls_are_nobodys() {
+    let mut rig = Rig::new(usize::MAX, Protection::StartTls);
+    rig.server("* OK [ALERT] hi\r\n").unwrap();
+    assert_eq!(rig.take_said(), Vec::<String>::new());
+}
