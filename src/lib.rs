@@ -45,7 +45,7 @@ pub use client::{
     Body, BodyReader, Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress, ConnectionEvent,
     ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, Idle,
     IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, ScopedTask,
-    Security, Stats, StoreOutcome, Task, TaskScope,
+    Security, Stats, StoreOutcome, Task, TaskScope, WatchEvent, WatchOptions, Watcher,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;

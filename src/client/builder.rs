@@ -65,6 +65,7 @@ pub struct ImapClientBuilder {
     idle_timeout: Duration,
     timeout: Option<Duration>,
     keep_alive: Option<Duration>,
+    tcp_keep_alive: Option<Duration>,
     stall_timeout: Duration,
     shutdown_timeout: Duration,
     enable: Vec<String>,
@@ -89,6 +90,7 @@ impl ImapClientBuilder {
             idle_timeout: Duration::from_secs(30),
             timeout: Some(Duration::from_secs(60)),
             keep_alive: Some(Duration::from_secs(300)),
+            tcp_keep_alive: Some(Duration::from_secs(60)),
             stall_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(5),
             enable: Vec::new(),
@@ -182,6 +184,14 @@ impl ImapClientBuilder {
     /// never.
     pub fn keep_alive(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.keep_alive = interval.into();
+        self
+    }
+
+    /// After how much silence the system asks the server's system whether it is still there (TCP
+    /// keepalive). One that does not answer four times in a row, every 15 seconds, is gone: the
+    /// connection breaks. Default: one minute; `None`: never.
+    pub fn tcp_keep_alive(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.tcp_keep_alive = time.into();
         self
     }
 
@@ -287,6 +297,7 @@ impl ImapClientBuilder {
             open_timeout: self.timeout,
             idle_timeout: self.idle_timeout,
             keep_alive: self.keep_alive,
+            tcp_keep_alive: self.tcp_keep_alive,
             stall_timeout: self.stall_timeout,
             host: self.host,
         };

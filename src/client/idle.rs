@@ -56,6 +56,14 @@ impl IdleOptions {
         self
     }
 
+    pub(super) fn renew(&self) -> Duration {
+        self.renew
+    }
+
+    pub(super) fn poll(&self) -> Duration {
+        self.poll
+    }
+
     /// How often to ask, with NOOP, where the server does not offer IDLE or refuses it. One
     /// minute by default. Raised to 10 milliseconds where it is less.
     pub fn poll_every(mut self, interval: Duration) -> Self {

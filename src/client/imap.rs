@@ -285,7 +285,7 @@ impl ImapClient {
     }
 
     /// A connection for the thread of a task, which waits for it as long as it takes.
-    fn for_task(&self) -> Result<ConnectionScope> {
+    pub(super) fn for_task(&self) -> Result<ConnectionScope> {
         let until = self.patience.begin_standing();
         let scope = self
             .pool()

@@ -14,6 +14,7 @@ mod scope;
 mod stats;
 mod task;
 mod task_scope;
+mod watch;
 
 pub use builder::{ImapClientBuilder, Security};
 pub use bulk::{Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress};
@@ -28,3 +29,4 @@ pub use scope::ConnectionScope;
 pub use stats::Stats;
 pub use task::Task;
 pub use task_scope::{ScopedTask, TaskScope};
+pub use watch::{WatchEvent, WatchOptions, Watcher};

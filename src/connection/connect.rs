@@ -3,9 +3,11 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, bounded};
 use mio::net::TcpStream;
+use socket2::{SockRef, TcpKeepalive};
 
 /// The addresses of `host`: at once where it is an address itself, else from the system's
 /// resolver on a thread of its own, since it takes no deadline. `done` is called when the
@@ -34,6 +36,22 @@ pub(crate) fn resolve(
             done();
         })?;
     Ok(receiver)
+}
+
+/// How often the system asks a silent peer, and how often in vain before it gives up.
+const PROBE_INTERVAL: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
+
+/// Has the system ask a silent peer whether it is still there. Where it cannot, the connection is
+/// as good as before.
+pub(crate) fn keep_alive(stream: &TcpStream, time: Duration) {
+    let keep_alive = TcpKeepalive::new()
+        .with_time(time)
+        .with_interval(PROBE_INTERVAL)
+        .with_retries(PROBES);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&keep_alive) {
+        log::debug!("TCP keepalive: {error}");
+    }
 }
 
 /// Whether a socket that was being connected is connected now.

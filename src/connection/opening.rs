@@ -113,6 +113,9 @@ impl<P: Protocol> EventLoop<P> {
         if let Err(error) = stream.set_nodelay(true) {
             return Err(refused(Arc::new(error)));
         }
+        if let Some(time) = self.settings.tcp_keep_alive {
+            connect::keep_alive(&stream, time);
+        }
         self.transport = Transport::Plain(stream);
         Ok(())
     }

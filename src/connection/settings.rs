@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     /// Bytes of a reply that nobody wants any more which are read rather than the connection
     /// replaced.
     pub skip_limit: usize,
+    /// After how much silence the system asks whether the peer is still there.
+    pub tcp_keep_alive: Option<Duration>,
     /// When a lost connection is opened anew.
     pub backoff: Backoff,
     /// How long opening may take where no caller waits for it by name.

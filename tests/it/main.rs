@@ -28,6 +28,7 @@
 //! | `tasks.rs` | background tasks, alone and in scopes |
 //! | `bulk.rs` | work on many messages over many connections |
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
+//! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `servers.rs` | what servers say when nobody expects it |
@@ -85,3 +86,4 @@ mod tasks;
 mod threads;
 mod tls;
 mod tls_transfers;
+mod watch;

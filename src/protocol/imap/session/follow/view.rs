@@ -10,7 +10,7 @@ use crate::types::mailbox_change::MailboxChange;
 use crate::types::range_set::RangeSet;
 
 /// What the caller of a Follow has been told so far. It outlives the connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Known {
     pub(super) uid_validity: Option<UidValidity>,
     /// Above the UIDs of all messages so far.

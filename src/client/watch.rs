@@ -1,0 +1,529 @@
+//! Watching mailboxes in the background.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select};
+
+use parking_lot::Mutex;
+
+use super::call::{self, Next};
+use super::idle::IdleOptions;
+use super::imap::ImapClient;
+use super::mailbox::Mailbox;
+use super::scope::ConnectionScope;
+use crate::connection::cancel::{CancelToken, Notify, Watch};
+use crate::connection::failure::{Failure, Phase};
+use crate::error::{Error, ErrorKind, Result};
+use crate::pool::pool::PoolError;
+use crate::protocol::imap::session::operation::{End, Follow, Known, Part, Request};
+use crate::types::listing::MailboxStatus;
+use crate::types::mailbox_change::MailboxChange;
+use crate::types::mailbox_name::MailboxName;
+use crate::types::request::StatusItems;
+
+/// Events that wait for their receiver before the watcher does.
+const WAITING: usize = 256;
+
+/// How mailboxes are watched: [`ImapClient::watch_with`].
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use mailpool::{IdleOptions, WatchOptions};
+///
+/// let options = WatchOptions::new()
+///     .connections(2)
+///     .idle(IdleOptions::new().poll_every(Duration::from_secs(300)));
+/// # let _ = options;
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "options do nothing by themselves"]
+pub struct WatchOptions {
+    idle: IdleOptions,
+    connections: usize,
+    waiting: usize,
+}
+
+impl Default for WatchOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl WatchOptions {
+    /// The defaults: one connection, the default [`IdleOptions`], 256 events that may wait.
+    pub const fn new() -> Self {
+        Self {
+            idle: IdleOptions::new(),
+            connections: 1,
+            waiting: WAITING,
+        }
+    }
+
+    /// How many mailboxes, the first ones named, are followed with IDLE on a connection of their
+    /// own; the others are asked about by turns. At least 1, which is the default. They count
+    /// against the quota like any others.
+    pub fn connections(mut self, connections: usize) -> Self {
+        self.connections = connections.max(1);
+        self
+    }
+
+    /// The intervals: of renewing IDLE, and of asking about the mailboxes that are not followed
+    /// with IDLE.
+    pub fn idle(mut self, options: IdleOptions) -> Self {
+        self.idle = options;
+        self
+    }
+
+    /// How many events may wait for their receiver before the watcher itself waits. Default: 256.
+    pub fn events_waiting(mut self, events: usize) -> Self {
+        self.waiting = events.max(1);
+        self
+    }
+}
+
+/// What a [`Watcher`] has to tell.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct WatchEvent {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// What has happened there. An error says that the mailbox cannot be followed for now, for
+    /// instance because it does not exist; it is tried again with the interval for polling. What
+    /// happens until the next [`MailboxChange::Began`] is not told.
+    pub change: Result<MailboxChange>,
+}
+
+impl ImapClient {
+    /// Watches mailboxes in the background with the default [`WatchOptions`].
+    ///
+    /// Every change is told once: also what happened while a connection was lost, or while a
+    /// mailbox was not the one that is selected. The first event of each mailbox is
+    /// [`MailboxChange::Began`].
+    ///
+    /// The first mailbox is followed with IDLE on a connection of its own; where the server does
+    /// not offer IDLE it is asked with NOOP. The others are asked about with STATUS at every
+    /// interval, and looked at when the answer differs from the one before; without CONDSTORE it
+    /// does not tell all changes of flags. [`WatchOptions::connections`] has more of them followed.
+    /// With a quota of 1 a single mailbox is followed on the main connection, which stands back
+    /// for everything else; several are all asked about by turns.
+    ///
+    /// # Errors
+    /// For no mailboxes, for names that cannot be sent, and where the system has no threads for
+    /// it. Everything else is told as an event.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
+    /// use mailpool::MailboxChange;
+    ///
+    /// for event in client.watch(["INBOX", "Archive"])? {
+    ///     match event.change? {
+    ///         MailboxChange::New { uid, .. } => println!("{}: message {uid}", event.mailbox),
+    ///         other => println!("{}: {other:?}", event.mailbox),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn watch<N>(&self, mailboxes: impl IntoIterator<Item = N>) -> Result<Watcher>
+    where
+        N: TryInto<MailboxName>,
+        N::Error: Into<Error>,
+    {
+        self.watch_with(mailboxes, WatchOptions::new())
+    }
+
+    /// As [`watch`](Self::watch), with other options.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn watch_with<N>(
+        &self,
+        mailboxes: impl IntoIterator<Item = N>,
+        options: WatchOptions,
+    ) -> Result<Watcher>
+    where
+        N: TryInto<MailboxName>,
+        N::Error: Into<Error>,
+    {
+        let names = mailboxes
+            .into_iter()
+            .map(|name| name.try_into().map_err(Into::into))
+            .collect::<Result<Vec<MailboxName>>>()?;
+        Watcher::start(self, &names, &options)
+    }
+
+    /// As [`watch_with`](Self::watch_with), with a callback: it is called on a thread of the
+    /// watcher's own, one event after the other, and may use the client.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn watch_each<N>(
+        &self,
+        mailboxes: impl IntoIterator<Item = N>,
+        options: WatchOptions,
+        callback: impl FnMut(WatchEvent) + Send + 'static,
+    ) -> Result<Watcher>
+    where
+        N: TryInto<MailboxName>,
+        N::Error: Into<Error>,
+    {
+        let mut watcher = self.watch_with(mailboxes, options)?;
+        watcher.call(callback)?;
+        Ok(watcher)
+    }
+}
+
+/// Mailboxes that are being watched: [`ImapClient::watch`].
+///
+/// An iterator that blocks until there is an event. It ends after [`stop`](Self::stop), and when the
+/// client is shut down. Dropping it ends the watching and waits for its threads, which takes a
+/// moment only.
+///
+/// A slow receiver loses nothing: when the events that may wait do
+/// ([`WatchOptions::events_waiting`]), the watcher waits, and then the server.
+#[must_use = "the watching ends when the watcher is dropped"]
+pub struct Watcher {
+    token: CancelToken,
+    events: Receiver<WatchEvent>,
+    threads: Vec<JoinHandle<()>>,
+    /// Wakes those that wait for their receiver, or rest, when it is over.
+    _closing: Watch,
+}
+
+impl Watcher {
+    fn start(client: &ImapClient, names: &[MailboxName], options: &WatchOptions) -> Result<Self> {
+        if names.is_empty() {
+            let none = crate::types::invalid::InvalidArgument::new("the mailboxes", "are none");
+            return Err(none.into());
+        }
+        let token = match &client.patience.cancel {
+            Some(parent) => parent.child(),
+            None => CancelToken::new(),
+        };
+        let single = client.pool().quota_limit() <= 1;
+        let followed = match (single, names.len()) {
+            (false, _) => options.connections.min(names.len()),
+            (true, 1) => 1,
+            (true, _) => 0,
+        };
+        let (followed, polled) = names.split_at(followed);
+        let (sender, events) = bounded(options.waiting);
+        let (stopped, stop) = bounded::<()>(0);
+        let closing = Arc::new(Closing(Mutex::new(Some(stopped)), token.clone()));
+        let mut watcher = Self {
+            token: token.clone(),
+            events,
+            threads: Vec::new(),
+            _closing: token.watch(Arc::clone(&closing) as Arc<dyn Notify>),
+        };
+        // Cancelled before anybody watched.
+        closing.notify();
+        let mut view = client.with_cancel(&token);
+        // Waiting is its purpose.
+        view.patience.deadline = None;
+        let outlet = Outlet {
+            sender,
+            stop,
+            token: token.clone(),
+        };
+        for name in followed {
+            let task = Listener {
+                mailbox: view.mailbox(name.clone()),
+                name: name.clone(),
+                outlet: outlet.clone(),
+                options: options.idle.clone(),
+            };
+            watcher.spawn(&format!("imap-watch {name}"), move || task.run())?;
+        }
+        if !polled.is_empty() {
+            let poller = Poller {
+                mailboxes: polled
+                    .iter()
+                    .map(|name| Polled {
+                        name: name.clone(),
+                        mailbox: view.mailbox(name.clone()),
+                        known: None,
+                        status: None,
+                    })
+                    .collect(),
+                outlet,
+                options: options.idle.clone(),
+                client: view,
+            };
+            watcher.spawn("imap-watch", move || poller.run())?;
+        }
+        Ok(watcher)
+    }
+
+    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<()> {
+        // A name that a thread cannot have is no reason to fail.
+        let name = name.replace('\0', " ");
+        match Builder::new().name(name).spawn(body) {
+            Ok(thread) => {
+                self.threads.push(thread);
+                Ok(())
+            }
+            Err(error) => Err(Error::from_pool(
+                PoolError::Failure(Failure::system("a thread", error)),
+                0,
+                None,
+            )),
+        }
+    }
+
+    fn call(&mut self, mut callback: impl FnMut(WatchEvent) + Send + 'static) -> Result<()> {
+        let events = std::mem::replace(&mut self.events, never());
+        let token = self.token.clone();
+        self.spawn("imap-watch-call", move || {
+            for event in &events {
+                if token.is_cancelled() {
+                    return;
+                }
+                let call = AssertUnwindSafe(|| callback(event));
+                if catch_unwind(call).is_err() {
+                    log::error!("imap: the callback of a watcher panicked; the watching ends");
+                    token.cancel();
+                    return;
+                }
+            }
+        })
+    }
+
+    /// The next event, if there is one within `timeout`.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<WatchEvent> {
+        self.events.recv_timeout(timeout).ok()
+    }
+
+    /// Ends the watching, from any thread that has the token. Nothing is waited for.
+    pub fn stop(&self) {
+        self.token.cancel();
+    }
+
+    /// A token that ends the watching when it is cancelled, for other threads.
+    pub fn token(&self) -> &CancelToken {
+        &self.token
+    }
+}
+
+impl Iterator for Watcher {
+    type Item = WatchEvent;
+
+    fn next(&mut self) -> Option<WatchEvent> {
+        self.events.recv().ok()
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.token.cancel();
+        let own = std::thread::current().id();
+        for thread in self.threads.drain(..) {
+            // The callback may hold the watcher.
+            if thread.thread().id() != own {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watcher")
+            .field("waiting", &self.events.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where the events go.
+#[derive(Clone)]
+struct Outlet {
+    sender: Sender<WatchEvent>,
+    /// Ends when the watching does.
+    stop: Receiver<()>,
+    token: CancelToken,
+}
+
+impl Outlet {
+    /// Hands an event over, as long as it may take. `false`: the watching is over.
+    fn send(&self, mailbox: &MailboxName, change: Result<MailboxChange>) -> bool {
+        let event = WatchEvent {
+            mailbox: mailbox.clone(),
+            change,
+        };
+        if self.token.is_cancelled() {
+            return false;
+        }
+        select! {
+            send(self.sender, event) -> sent => sent.is_ok(),
+            recv(self.stop) -> _ => false,
+        }
+    }
+
+    /// Lets `time` pass. `false`: the watching is over.
+    fn rest(&self, time: Duration) -> bool {
+        if self.token.is_cancelled() {
+            return false;
+        }
+        matches!(self.stop.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+    }
+}
+
+/// Ends a channel when the token is cancelled.
+struct Closing(Mutex<Option<Sender<()>>>, CancelToken);
+
+impl Notify for Closing {
+    fn notify(&self) {
+        if self.1.is_cancelled() {
+            drop(self.0.lock().take());
+        }
+    }
+}
+
+/// Follows one mailbox with IDLE.
+struct Listener {
+    mailbox: Mailbox,
+    name: MailboxName,
+    outlet: Outlet,
+    options: IdleOptions,
+}
+
+impl Listener {
+    fn run(self) {
+        while let Err(error) = self.follow() {
+            let goes_on = !is_the_end(&error)
+                && self.outlet.send(&self.name, Err(error))
+                && self.outlet.rest(self.options.poll());
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Returns when the watching is over.
+    fn follow(&self) -> Result<()> {
+        let _connection = own_connection(&self.mailbox.client)?;
+        for change in self.mailbox.idle_with(self.options.clone())? {
+            if !self.outlet.send(&self.name, Ok(change?)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Asks about mailboxes by turns.
+struct Poller {
+    client: ImapClient,
+    mailboxes: Vec<Polled>,
+    outlet: Outlet,
+    options: IdleOptions,
+}
+
+struct Polled {
+    name: MailboxName,
+    mailbox: Mailbox,
+    known: Option<Box<Known>>,
+    /// What it was like when it was looked at.
+    status: Option<MailboxStatus>,
+}
+
+impl Poller {
+    fn run(mut self) {
+        loop {
+            if !self.round() || !self.outlet.rest(self.options.poll()) {
+                return;
+            }
+        }
+    }
+
+    /// Asks about all of them. The connection is given back in between: it is kept warm for the
+    /// next round or the next taker, and closed if that takes long.
+    fn round(&mut self) -> bool {
+        let connection = own_connection(&self.client);
+        for polled in &mut self.mailboxes {
+            let result = match &connection {
+                Ok(_) => polled.look(&self.outlet, &self.options),
+                Err(error) => Err(error.clone()),
+            };
+            let goes_on = match result {
+                Ok(goes_on) => goes_on,
+                Err(error) => !is_the_end(&error) && self.outlet.send(&polled.name, Err(error)),
+            };
+            if !goes_on {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Polled {
+    /// Looks at the mailbox if it is not what it was. `false`: the watching is over.
+    fn look(&mut self, outlet: &Outlet, options: &IdleOptions) -> Result<bool> {
+        let items = StatusItems::default();
+        let items = if self.mailbox.client.capabilities()?.condstore() {
+            items.highest_mod_seq()
+        } else {
+            items
+        };
+        let status = self.mailbox.status(items)?;
+        if self.known.is_some() && self.status.as_ref() == Some(&status) {
+            return Ok(true);
+        }
+        let before = self.known.take();
+        let request = Request::Follow(Follow {
+            known: before.clone(),
+            once: true,
+            poll: options.poll(),
+            renew: options.renew(),
+        });
+        let client = &self.mailbox.client;
+        let operation = self.mailbox.operation(None, request)?;
+        let mut reply = call::submit(client.pool(), operation)?;
+        let mut has_told = false;
+        loop {
+            let until = client.patience.begin();
+            match call::next(&mut reply, &until, Phase::Command) {
+                Ok(Next::Part(Part::Change(change))) => {
+                    has_told = true;
+                    if !outlet.send(&self.name, Ok(change)) {
+                        return Ok(false);
+                    }
+                }
+                Ok(Next::Part(_)) => {}
+                Ok(Next::End(End::Followed(known))) => {
+                    self.known = Some(known);
+                    self.status = Some(status);
+                    return Ok(true);
+                }
+                Ok(Next::End(other)) => return Err(call::unexpected(&other)),
+                Err(error) => {
+                    // What was told before it broke off must not be told twice.
+                    if !has_told {
+                        self.known = before;
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+}
+
+/// A connection of the watcher's own, as long as it may take to get one; `None` with a quota of 1.
+fn own_connection(client: &ImapClient) -> Result<Option<ConnectionScope>> {
+    if client.pool().quota_limit() <= 1 {
+        return Ok(None);
+    }
+    client.for_task().map(Some)
+}
+
+/// Whether nothing can be watched any more.
+fn is_the_end(error: &Error) -> bool {
+    error.is_cancelled() || matches!(error.kind(), ErrorKind::ShutDown)
+}
