@@ -36,7 +36,6 @@ struct Followed {
 }
 
 impl Followed {
-    #[expect(clippy::disallowed_methods, reason = "a clock begins somewhere")]
     fn ready(step: usize, capabilities: &str) -> Self {
         Self {
             rig: Rig::ready(step, capabilities),
