@@ -8,6 +8,9 @@
 //! Only the first connection of a client is cut. Each cut is made twice: by a client that never
 //! opens a connection anew by itself, and by one that does so at once. A step of the session is
 //! one entry of [`STEPS`]; the cuts follow by themselves.
+//!
+//! Two things are checked: what each call may say where it was cut ([`Case::allowed`]), and that
+//! it is true ([`check_certainty`], at once and when the server's threads have ended).
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -206,10 +209,13 @@ struct Case<'a> {
 
 impl fmt::Display for Case<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Sweep { secured, layer, .. } = self.sweep;
-        let Sweep { action, .. } = self.sweep;
-        write!(f, "{action:?} after {} bytes ", self.bytes)?;
-        write!(f, "({secured:?}, {layer:?}, {:?})", self.mode)?;
+        let sweep = self.sweep;
+        write!(f, "{:?} after {} bytes ", sweep.action, self.bytes)?;
+        write!(
+            f,
+            "({:?}, {:?}, {:?})",
+            sweep.secured, sweep.layer, self.mode
+        )?;
         match self.place {
             Some((call, begun)) => write!(f, " in {}, begun: {begun}", name_of(call)),
             None => Ok(()),
@@ -400,6 +406,9 @@ fn play(server: &Server, mail: &Mail, case: &Case<'_>, user: &str) -> Played {
         let result = (step.run)(&client.with_timeout(patience));
         case.check_time(began, patience, step.name);
         played.marks.push(client.stats().bytes_received);
+        let count = commands_of(step, &server.commands());
+        let done = step.done.map(|done| done(mail, user));
+        check_certainty(case, step, &result, count, done);
         let allowed = case.allowed(call, step);
         let is_allowed = match &result {
             Ok(()) => allowed.ok,
@@ -413,9 +422,6 @@ fn play(server: &Server, mail: &Mail, case: &Case<'_>, user: &str) -> Played {
             }
         };
         assert!(is_allowed, "{case}: {} says {result:?}", step.name);
-        let count = commands_of(step, &server.commands());
-        let done = step.done.map(|done| done(mail, user));
-        check_certainty(case, step, &result, count, done);
         played.results.push(result);
     }
     let began = Instant::now();
