@@ -31,6 +31,7 @@
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
+//! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
 //! | `servers.rs` | what servers say when nobody expects it |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
 //! | `tls_transfers.rs` | large and small transfers over TLS, and their ends |
@@ -81,6 +82,7 @@ mod shutdown;
 mod slow_readers;
 mod streams;
 mod support;
+mod sweep;
 mod system;
 mod tasks;
 mod threads;
