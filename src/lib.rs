@@ -79,4 +79,5 @@ pub use types::set::{SeqSet, UidSet};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/imap.md")]
+#[doc = include_str!("../docs/threading.md")]
 struct TextsOutsideTheCode;
