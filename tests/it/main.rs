@@ -38,6 +38,7 @@
 //! | `hazards.rs` | what HAZARDS.md lists under imap-proto, byte for byte |
 //! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
+//! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
@@ -85,6 +86,7 @@ mod support;
 mod sweep;
 mod system;
 mod tasks;
+mod tasks_example;
 mod threads;
 mod tls;
 mod tls_transfers;
