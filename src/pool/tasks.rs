@@ -176,10 +176,6 @@ impl<P: Protocol> Pool<P> {
         grant: Grant<Warm<P>>,
         ticket: Ticket,
     ) -> Option<Grant<Warm<P>>> {
-        if assignment.token.is_cancelled() {
-            assignment.refuse(PoolError::Cancelled);
-            return Some(grant);
-        }
         let pool = Arc::clone(self);
         let failed = self.start_thread(assignment, Some(grant), move |assignment, grant| {
             let grant = grant.expect("given above");
@@ -189,6 +185,12 @@ impl<P: Protocol> Pool<P> {
                 token,
                 ..
             } = assignment;
+            // Here, and not where its turn came: what the job holds is dropped on this thread, not
+            // on that of whoever gave the permit back.
+            if token.is_cancelled() {
+                drop(grant);
+                return work(Err(PoolError::Cancelled));
+            }
             let _ambient = set_ambient(token);
             let seat = pool.occupy(grant, ticket, Role::Task, &patience());
             match seat.and_then(|seat| pool.bind(seat)) {

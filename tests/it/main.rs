@@ -32,6 +32,7 @@
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
+//! | `sweep_idle.rs` | the same for a session that follows a mailbox |
 //! | `servers.rs` | what servers say when nobody expects it |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
 //! | `tls_transfers.rs` | large and small transfers over TLS, and their ends |
@@ -84,6 +85,7 @@ mod slow_readers;
 mod streams;
 mod support;
 mod sweep;
+mod sweep_idle;
 mod system;
 mod tasks;
 mod tasks_example;
