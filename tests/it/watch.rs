@@ -219,7 +219,7 @@ fn a_mailbox_that_is_not_there_is_an_event_until_it_is() {
         server.store().create_mailbox(USER.0, "Later");
         loop {
             let event = watcher.next_timeout(LONG).expect("an event");
-            if event.mailbox.to_string() == "Later" && event.change.is_ok() {
+            if event.mailbox.as_str() == "Later" && event.change.is_ok() {
                 break;
             }
         }

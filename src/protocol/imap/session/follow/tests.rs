@@ -40,7 +40,7 @@ impl Followed {
     fn ready(step: usize, capabilities: &str) -> Self {
         Self {
             rig: Rig::ready(step, capabilities),
-            now: crate::connection::clock::now(),
+            now: Instant::now(),
         }
     }
 
