@@ -82,4 +82,5 @@ pub use types::set::{SeqSet, UidSet};
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/idle.md")]
 #[doc = include_str!("../docs/imap.md")]
+#[doc = include_str!("../docs/threading.md")]
 struct TextsOutsideTheCode;

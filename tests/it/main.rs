@@ -31,6 +31,7 @@
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `faults.rs` | broken connections, servers that are away or full |
+//! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
 //! | `servers.rs` | what servers say when nobody expects it |
 //! | `tls.rs` | TLS, STARTTLS and what may go wrong with them |
 //! | `tls_transfers.rs` | large and small transfers over TLS, and their ends |
@@ -38,6 +39,7 @@
 //! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
+//! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
@@ -82,8 +84,10 @@ mod shutdown;
 mod slow_readers;
 mod streams;
 mod support;
+mod sweep;
 mod system;
 mod tasks;
+mod tasks_example;
 mod threads;
 mod tls;
 mod tls_transfers;

@@ -1,12 +1,15 @@
 //! Which types may go to another thread: compiled is passed.
 
 use mailpool::{
-    Body, BodyReader, ConnectionScope, Credentials, Error, Exclusive, ExclusiveMailbox, Fetch,
-    Holder, ImapClient, ImapClientBuilder, Mailbox, Message, Stats, UidSet,
+    Backoff, Body, BodyReader, BodyStructure, CancelToken, Capabilities, ConnectionEvent,
+    ConnectionEvents, ConnectionScope, Credentials, Envelope, Error, ErrorKind, Exclusive,
+    ExclusiveMailbox, Fetch, Flags, Holder, ImapClient, ImapClientBuilder, Items, ListEntry,
+    Mailbox, MailboxInfo, MailboxName, MailboxStatus, Message, Part, Parts, Query, ScopedTask,
+    Secret, SeqSet, Stats, Task, TaskScope, UidSet,
 };
 
-const fn send<T: Send>() {}
 const fn send_and_sync<T: Send + Sync + 'static>() {}
+const fn shared<T: Send + Sync>() {}
 const fn cloned<T: Clone>() {}
 
 /// Implemented once for every type, and once more for those that are `Send`: for those it is
@@ -33,17 +36,54 @@ fn a_client_is_shared_by_all_threads() {
 }
 
 #[test]
-fn what_a_client_returns_may_be_handed_on() {
+fn what_a_client_returns_may_be_handed_on_and_shared() {
     const {
-        send::<Fetch>();
-        send::<Message>();
-        send::<Body>();
-        send::<BodyReader>();
-        send_and_sync::<UidSet>();
+        send_and_sync::<Fetch>();
+        send_and_sync::<Message>();
+        send_and_sync::<Body>();
+        send_and_sync::<BodyReader>();
+        send_and_sync::<Task<Vec<u8>>>();
+        // The result is handed over, never shared.
+        send_and_sync::<Task<std::cell::Cell<u8>>>();
+        send_and_sync::<ConnectionEvents>();
+        send_and_sync::<ConnectionEvent>();
         send_and_sync::<Error>();
+        send_and_sync::<ErrorKind>();
         send_and_sync::<Stats>();
         send_and_sync::<Holder>();
+    }
+}
+
+#[test]
+fn tasks_of_a_scope_are_handed_on_and_shared_inside_it() {
+    const {
+        shared::<TaskScope<'static, 'static, ImapClient>>();
+        shared::<ScopedTask<'static, std::cell::Cell<u8>>>();
+    }
+}
+
+#[test]
+fn tokens_are_shared_and_values_are_plain() {
+    const {
+        send_and_sync::<CancelToken>();
+        cloned::<CancelToken>();
+        send_and_sync::<Backoff>();
         send_and_sync::<Credentials>();
+        send_and_sync::<Secret>();
+        send_and_sync::<UidSet>();
+        send_and_sync::<SeqSet>();
+        send_and_sync::<Query>();
+        send_and_sync::<Items>();
+        send_and_sync::<Flags>();
+        send_and_sync::<Capabilities>();
+        send_and_sync::<MailboxName>();
+        send_and_sync::<MailboxInfo>();
+        send_and_sync::<MailboxStatus>();
+        send_and_sync::<ListEntry>();
+        send_and_sync::<Envelope>();
+        send_and_sync::<BodyStructure>();
+        shared::<Part<'static>>();
+        shared::<Parts<'static>>();
     }
 }
 

@@ -43,7 +43,7 @@ fn connection_threads(host: &str) -> usize {
 }
 
 /// Waits for the system to forget the threads: they have been joined.
-fn until_no_threads(host: &str) {
+pub(crate) fn until_no_threads(host: &str) {
     until("no thread is left", || connection_threads(host) == 0);
 }
 

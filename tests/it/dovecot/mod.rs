@@ -21,11 +21,13 @@
 mod appending;
 mod changing;
 mod corpus;
+mod cutting;
 mod endings;
 mod fallbacks;
 mod fetching;
 mod headers;
 mod idling;
+mod ledger;
 mod mailboxes;
 mod mass;
 mod names;

@@ -89,7 +89,7 @@ impl Session {
             }
             Some(Owned::Follow) => {
                 if let Some(follow) = self.followed() {
-                    follow.answered(&fetch.attributes);
+                    follow.answered(seq, &fetch.attributes);
                 }
             }
             None => self.flags_changed(seq, fetch.attributes),

@@ -85,9 +85,9 @@ impl Following {
         let uid = match (attributes.uid, &self.view) {
             (Some(uid), _) => uid.get(),
             (None, Some(view)) if view.is_exact => {
-                match place_of(seq).and_then(|place| view.uids.at(place)) {
+                match view.uid_at(seq) {
                     Some(uid) => uid,
-                    // A new one: its flags come with it.
+                    // A new one that has not been looked at: its flags come with it.
                     None => return,
                 }
             }
@@ -106,7 +106,7 @@ impl Following {
     }
 
     /// An answer to a FETCH of this Follow.
-    pub(in super::super) fn answered(&mut self, attributes: &Attributes) {
+    pub(in super::super) fn answered(&mut self, seq: SeqNum, attributes: &Attributes) {
         self.highest = self.highest.max(attributes.mod_seq);
         let (Some(uid), Some(flags)) = (attributes.uid, &attributes.flags) else {
             return;
@@ -129,7 +129,7 @@ impl Following {
                 return;
             }
             if !view.uids.contains(uid) {
-                view.arrived.push(uid);
+                view.arrived.push((seq, uid));
             }
         }
         view.forget(uid);

@@ -377,7 +377,7 @@ impl Session {
         let Some(view) = &mut follow.view else {
             return;
         };
-        for uid in std::mem::take(&mut view.arrived) {
+        for (_, uid) in std::mem::take(&mut view.arrived) {
             // Unless it has gone again.
             if follow
                 .known

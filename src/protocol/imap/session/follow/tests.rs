@@ -157,6 +157,24 @@ fn the_last_message_is_named_by_an_open_range_and_is_not_new() {
     it.client("M6 IDLE\r\n");
 }
 
+/// What Dovecot says when a message that has just been looked at is flagged before the answer is
+/// complete: nothing names it but its sequence number.
+#[test]
+fn flags_that_change_while_new_messages_are_looked_at_are_told() {
+    at_every_split(|step| {
+        let mut it = Followed::idling_with_mod_seqs(step);
+        it.server("* 5 EXISTS\r\n");
+        it.client("DONE\r\n");
+        it.server("M4 OK\r\n");
+        it.client("M5 UID FETCH 6:* (UID FLAGS MODSEQ)\r\n");
+        it.server("* 4 FETCH (UID 6 FLAGS () MODSEQ (11))\r\n");
+        it.server("* 5 FETCH (UID 7 FLAGS () MODSEQ (12))\r\n");
+        it.server("* 4 FETCH (MODSEQ (13) FLAGS (\\Flagged))\r\nM5 OK\r\n");
+        it.said(&["0 new 6 () 11", "0 new 7 () 12", "0 flags 6 (\\Flagged) 13"]);
+        it.client("M6 IDLE\r\n");
+    });
+}
+
 #[test]
 fn untagged_data_may_come_between_idle_and_its_continuation() {
     at_every_split(|step| {

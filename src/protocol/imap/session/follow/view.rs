@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::uids::Uids;
 use crate::types::flag::{Flag, Flags};
-use crate::types::ids::{ModSeq, Uid, UidValidity};
+use crate::types::ids::{ModSeq, SeqNum, Uid, UidValidity};
 use crate::types::mailbox_change::MailboxChange;
 use crate::types::range_set::RangeSet;
 
@@ -133,8 +133,8 @@ pub(super) struct View {
     pub(super) pending: BTreeSet<u32>,
     /// Such messages that the server did not give.
     pub(super) unanswered: BTreeSet<u32>,
-    /// What a FETCH has found beyond the list.
-    pub(super) arrived: Vec<u32>,
+    /// What the FETCH under way has found beyond the list: sequence numbers and UIDs.
+    pub(super) arrived: Vec<(SeqNum, u32)>,
 }
 
 impl View {
@@ -153,6 +153,14 @@ impl View {
         let mut set = RangeSet::new();
         set.extend(self.pending.iter().take(count).map(|uid| (*uid, *uid)));
         (!set.is_empty()).then_some(set)
+    }
+
+    /// The message with this sequence number, as far as it is known.
+    pub(super) fn uid_at(&self, seq: SeqNum) -> Option<u32> {
+        let place = usize::try_from(seq.get()).ok()?.checked_sub(1)?;
+        let arrived = self.arrived.iter().find(|(at, _)| *at == seq);
+        let listed = self.uids.at(place);
+        listed.or(arrived.map(|(_, uid)| *uid))
     }
 
     pub(super) fn forget(&mut self, uid: u32) {
