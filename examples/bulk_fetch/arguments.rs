@@ -1,15 +1,14 @@
 //! The command line.
 
-use std::fmt;
 use std::fs;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::Parser;
 use mailpool::{Credentials, ImapClient, ImapClientBuilder, Secret, Security};
 
 use crate::error::{Error, Result};
 use crate::fetch::Job;
+use crate::server::Server;
 
 const PASSWORD_VARIABLE: &str = "MAILPOOL_PASSWORD";
 
@@ -99,53 +98,5 @@ impl Arguments {
                     "there is neither --password-file nor {PASSWORD_VARIABLE}"
                 ))
             })
-    }
-}
-
-/// `imaps://HOST[:PORT]` or `imap://HOST[:PORT]`.
-#[derive(Clone, Debug)]
-struct Server {
-    tls: bool,
-    host: String,
-    port: Option<u16>,
-}
-
-impl FromStr for Server {
-    type Err = &'static str;
-
-    fn from_str(url: &str) -> std::result::Result<Self, Self::Err> {
-        let (scheme, rest) = url
-            .split_once("://")
-            .ok_or("imaps:// or imap:// is missing")?;
-        let tls = match scheme {
-            "imaps" => true,
-            "imap" => false,
-            _ => return Err("the scheme must be imaps or imap"),
-        };
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        // The colons of an IPv6 address are inside brackets.
-        let (host, port) = match authority.rsplit_once(':') {
-            Some((host, port)) if !port.ends_with(']') => (
-                host,
-                Some(port.parse().map_err(|_| "the port is not a number")?),
-            ),
-            _ => (authority, None),
-        };
-        if host.is_empty() || host.contains(['/', '@']) {
-            return Err("this is not HOST or HOST:PORT");
-        }
-        Ok(Self {
-            tls,
-            host: host.to_owned(),
-            port,
-        })
-    }
-}
-
-impl fmt::Display for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "imaps" } else { "imap" };
-        write!(f, "{scheme}://{}", self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }

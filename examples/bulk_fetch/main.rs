@@ -13,6 +13,7 @@
 //! | `fetch` | the main job: one client, a connection for each rayon worker |
 //! | `maildir` | files: temporary name, then rename; what is there already |
 //! | `arguments` | the command line |
+//! | `server` | a server as the command line names it |
 //! | `progress` | the progress bar |
 //! | `demo` | the run without arguments |
 //! | `error` | what can go wrong, in one line |
@@ -23,6 +24,7 @@ mod error;
 mod fetch;
 mod maildir;
 mod progress;
+mod server;
 
 use std::process::ExitCode;
 

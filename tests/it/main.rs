@@ -39,6 +39,7 @@
 //! | `hazards.rs` | what HAZARDS.md lists under imap-proto, byte for byte |
 //! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
+//! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
@@ -93,3 +94,4 @@ mod threads;
 mod tls;
 mod tls_transfers;
 mod watch;
+mod watch_example;
