@@ -206,12 +206,11 @@ impl Watcher {
             Some(parent) => parent.child(),
             None => CancelToken::new(),
         };
-        let single = client.pool().quota_limit() <= 1;
-        let followed = match (single, names.len()) {
-            (false, _) => options.connections.min(names.len()),
-            (true, 1) => 1,
-            (true, _) => 0,
-        };
+        let followed = followed(
+            client.pool().quota_limit(),
+            names.len(),
+            options.connections,
+        );
         let (followed, polled) = names.split_at(followed);
         let (sender, events) = bounded(options.waiting);
         let (stopped, stop) = bounded::<()>(0);
@@ -337,6 +336,21 @@ impl fmt::Debug for Watcher {
         f.debug_struct("Watcher")
             .field("waiting", &self.events.len())
             .finish_non_exhaustive()
+    }
+}
+
+/// How many of the mailboxes are followed with IDLE. What asks about the others needs a connection,
+/// too.
+fn followed(quota: usize, mailboxes: usize, wanted: usize) -> usize {
+    let permits = quota.saturating_sub(1);
+    if permits == 0 {
+        return usize::from(mailboxes == 1);
+    }
+    let followed = wanted.min(mailboxes).min(permits);
+    if followed < mailboxes {
+        followed.min(permits - 1)
+    } else {
+        followed
     }
 }
 
@@ -526,4 +540,26 @@ fn own_connection(client: &ImapClient) -> Result<Option<ConnectionScope>> {
 /// Whether nothing can be watched any more.
 fn is_the_end(error: &Error) -> bool {
     error.is_cancelled() || matches!(error.kind(), ErrorKind::ShutDown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::followed;
+
+    #[test]
+    fn a_connection_is_left_for_those_that_are_asked_about() {
+        for (quota, mailboxes, wanted, expected) in [
+            (1, 1, 1, 1),
+            (1, 2, 1, 0),
+            (2, 1, 1, 1),
+            (2, 2, 2, 0),
+            (3, 2, 1, 1),
+            (3, 2, 2, 2),
+            (3, 9, 9, 1),
+            (10, 3, 9, 3),
+        ] {
+            let found = followed(quota, mailboxes, wanted);
+            assert_eq!(found, expected, "quota {quota}, {mailboxes} mailboxes");
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! Which types may go to another thread: compiled is passed.
 
 use mailpool::{
-    Backoff, Body, BodyReader, BodyStructure, CancelToken, Capabilities, ConnectionEvent,
-    ConnectionEvents, ConnectionScope, Credentials, Envelope, Error, ErrorKind, Exclusive,
-    ExclusiveMailbox, Fetch, Flags, Holder, ImapClient, ImapClientBuilder, Items, ListEntry,
-    Mailbox, MailboxInfo, MailboxName, MailboxStatus, Message, Part, Parts, Query, ScopedTask,
-    Secret, SeqSet, Stats, Task, TaskScope, UidSet,
+    Backoff, Body, BodyReader, BodyStructure, BulkOutcome, CancelToken, Capabilities,
+    ConnectionEvent, ConnectionEvents, ConnectionScope, Credentials, Envelope, Error, ErrorKind,
+    Exclusive, ExclusiveMailbox, Fetch, Flags, Holder, Idle, ImapClient, ImapClientBuilder, Items,
+    ListEntry, Mailbox, MailboxInfo, MailboxName, MailboxStatus, Message, Part, Parts, Query,
+    ScopedTask, Secret, SeqSet, Stats, Task, TaskScope, UidSet, WatchEvent, Watcher,
 };
 
 const fn send_and_sync<T: Send + Sync + 'static>() {}
@@ -45,6 +45,10 @@ fn what_a_client_returns_may_be_handed_on_and_shared() {
         send_and_sync::<Task<Vec<u8>>>();
         // The result is handed over, never shared.
         send_and_sync::<Task<std::cell::Cell<u8>>>();
+        send_and_sync::<Idle>();
+        send_and_sync::<Watcher>();
+        send_and_sync::<WatchEvent>();
+        send_and_sync::<BulkOutcome>();
         send_and_sync::<ConnectionEvents>();
         send_and_sync::<ConnectionEvent>();
         send_and_sync::<Error>();

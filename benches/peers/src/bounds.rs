@@ -1,7 +1,7 @@
 //! Our own costs and their bounds.
 
 use crate::fixture::{DELAY, Fixture, headers_only};
-use crate::job::{Client, Cost, Job, Order, Outcome, Result, Security, Target, median};
+use crate::job::{Blocked, Client, Cost, Job, Order, Outcome, Result, Security, Target, median};
 use mailpool_test_server as embedded;
 
 /// One line of the table.
@@ -34,7 +34,7 @@ pub(crate) struct Bench<'a> {
 type Measurement<'a> = (&'static str, fn(&Bench<'a>) -> Result<Vec<Row>>);
 
 pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let measurements: [Measurement<'_>; 10] = [
+    let measurements: [Measurement<'_>; 11] = [
         ("create_connection", create_connection),
         ("open and authenticate", opening),
         ("overhead", overhead),
@@ -45,6 +45,7 @@ pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
         ("growth", growth),
         ("search", search),
         ("crowd", crowd),
+        ("cancel", cancel),
     ];
     let mut rows = Vec::new();
     for (name, measure) in measurements {
@@ -354,6 +355,34 @@ fn crowd(bench: &Bench<'_>) -> Result<Vec<Row>> {
         let what = format!("64 callers, {connections} connections: the slowest against the mean");
         let fairness = many.figure("fairness");
         rows.push(row(what, fairness, "x", Bound::AtLeast(0.5)));
+    }
+    Ok(rows)
+}
+
+fn cancel(_: &Bench<'_>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (name, what) in [
+        ("a command that the server works on", Blocked::Command),
+        ("a body that has stalled", Blocked::Stalled),
+        (
+            "a handshake or greeting that never comes",
+            Blocked::Handshake,
+        ),
+        ("the wait for a permit", Blocked::Permit),
+        ("IDLE", Blocked::Idle),
+    ] {
+        for tls in [false, true] {
+            let found = cost(Cost::Cancel { what, tls }, &Target::default())?;
+            let transport = if tls { "TLS" } else { "plain" };
+            let name = format!("from `cancel()` to the return, {name}, {transport}: p99");
+            let note = format!(
+                "median {:.0} µs, at most {:.0} µs, of 200",
+                found.seconds * 1e6,
+                found.figure("most") * 1e6
+            );
+            let p99 = found.figure("p99") * 1e3;
+            rows.push(row(name, p99, "ms", Bound::AtMost(5.0)).note(note));
+        }
     }
     Ok(rows)
 }

@@ -72,6 +72,20 @@ pub(crate) enum Cost {
     Headers,
     SearchAnswer { uids: u32, step: u32 },
     Crowd { connections: usize, callers: usize },
+    Cancel { what: Blocked, tls: bool },
+}
+
+/// Where a call waits that is cancelled.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Blocked {
+    /// The server works on its command.
+    Command,
+    /// The server has stopped in the middle of a body.
+    Stalled,
+    /// A TLS handshake that never ends, or a greeting that never comes.
+    Handshake,
+    Permit,
+    Idle,
 }
 
 /// What came of it.

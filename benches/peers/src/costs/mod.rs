@@ -1,5 +1,6 @@
 //! What mailpool costs by itself: each in a process of its own.
 
+mod cancel;
 mod crowd;
 mod idle;
 mod memory;
@@ -22,6 +23,7 @@ pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
         Cost::Streamed => memory::streamed(target),
         Cost::Headers => parsing::headers(target),
         Cost::SearchAnswer { uids, step } => parsing::search_answer(uids, step),
+        Cost::Cancel { what, tls } => cancel::cancel(what, tls),
         Cost::Crowd {
             connections,
             callers,
