@@ -242,6 +242,10 @@ impl ImapClient {
     /// Runs `body` with a scope for tasks that may borrow, and waits until they have ended, as
     /// [`std::thread::scope`] does for threads.
     ///
+    /// On a thread that holds a connection itself the tasks do not wait for others: they take what
+    /// is free, or else run over the main connection. So a thread that waits for its own scope
+    /// cannot be what its tasks wait for.
+    ///
     /// # Errors
     /// [`ErrorKind::TaskPanicked`] if a task panicked that nobody joined.
     ///
@@ -269,19 +273,32 @@ impl ImapClient {
         &self,
         body: impl for<'scope> FnOnce(&TaskScope<'scope, 'env, Self>) -> R,
     ) -> Result<R> {
+        let bind: task_scope::Bind<Self> = if self.pool().quota_limit() <= 1 {
+            |_| Ok(Box::new(()))
+        } else if self.pool().has_scope() {
+            |client| Ok(Box::new(client.for_helper()))
+        } else {
+            |client| Ok(Box::new(client.for_task()?))
+        };
         task_scope::scope(
-            self.clone(),
-            Self::with_cancel,
-            |client| {
-                if client.pool().quota_limit() <= 1 {
-                    return Ok(Box::new(()));
-                }
-                Ok(Box::new(client.for_task()?))
+            match crate::connection::cancel::ambient() {
+                Some(task) => self.with_cancel(&task),
+                None => self.clone(),
             },
+            Self::with_cancel,
+            bind,
             self.pool().quota_limit().saturating_sub(1),
             "imap-task",
             body,
         )
+    }
+
+    /// A connection if there is one to be had at once; else the main one has to do.
+    fn for_helper(&self) -> Option<ConnectionScope> {
+        let guard = self
+            .pool()
+            .create_scope(false, &self.patience.begin(), None);
+        Some(ConnectionScope::new(guard.ok()?, self.patience.clone()))
     }
 
     /// A connection for the thread of a task, which waits for it as long as it takes.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::call::Patience;
 use crate::connection::cancel::{CancelToken, Notify, Stopped, Until, Watch};
 use crate::connection::clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::pool::pool::{Pool, PoolError};
 use crate::pool::tasks::{Assignment, Finish, Place, Work, next_task};
 use crate::protocol::machine::Protocol;
@@ -54,7 +54,8 @@ impl<T: Send + 'static> Task<T> {
         let until = Until::default().with(crate::connection::cancel::ambient());
         match self.wait(&until) {
             Ok(result) => result,
-            Err(_) => Err(Error::not_sent(ErrorKind::Cancelled)),
+            // The job may go on.
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, Certainty::MaybeExecuted)),
         }
     }
 
@@ -63,7 +64,9 @@ impl<T: Send + 'static> Task<T> {
     /// # Errors
     /// As [`join`](Self::join); [`ErrorKind::ResultTaken`] the second time.
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T>> {
-        self.wait(&Until::deadline(clock::after(timeout))).ok()
+        let until = Until::deadline(clock::after(timeout));
+        self.wait(&until.with(crate::connection::cancel::ambient()))
+            .ok()
     }
 
     /// As [`join`](Self::join), until `token` is cancelled at most. `None`: the task has not ended
@@ -72,7 +75,9 @@ impl<T: Send + 'static> Task<T> {
     /// # Errors
     /// As [`join_timeout`](Self::join_timeout).
     pub fn join_unless(&mut self, token: &CancelToken) -> Option<Result<T>> {
-        self.wait(&Until::default().with(Some(token.clone()))).ok()
+        let until = Until::default().with(Some(token.clone()));
+        self.wait(&until.with(crate::connection::cancel::ambient()))
+            .ok()
     }
 
     /// Takes the result if there is one already.
@@ -253,7 +258,7 @@ pub(super) fn guarded<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
             ErrorKind::TaskPanicked {
                 message: message_of(&*panic),
             },
-            crate::error::Certainty::MaybeExecuted,
+            Certainty::MaybeExecuted,
         )),
     }
 }
@@ -293,7 +298,8 @@ where
                     guarded(|| job(&client))
                 }
                 Err(error) => {
-                    drop(job);
+                    // Whoever joins must not wait in vain because what the job holds panics.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
                     Err(error_of(error, limit))
                 }
             };

@@ -11,7 +11,7 @@ use super::task::{Slot, guarded};
 use crate::connection::cancel::{self, CancelToken, Stopped, Until};
 use crate::connection::clock;
 use crate::connection::failure::Failure;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::pool::pool::PoolError;
 use crate::sync::Mutex;
 
@@ -220,7 +220,8 @@ impl<T: Send + 'static> ScopedTask<'_, T> {
         let until = Until::default().with(cancel::ambient());
         match self.wait(&until) {
             Ok(result) => result,
-            Err(_) => Err(Error::not_sent(ErrorKind::Cancelled)),
+            // The job may go on.
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, Certainty::MaybeExecuted)),
         }
     }
 
@@ -229,7 +230,8 @@ impl<T: Send + 'static> ScopedTask<'_, T> {
     /// # Errors
     /// As [`Task::join_timeout`](crate::Task::join_timeout).
     pub fn join_timeout(&mut self, timeout: Duration) -> Option<Result<T>> {
-        self.wait(&Until::deadline(clock::after(timeout))).ok()
+        let until = Until::deadline(clock::after(timeout));
+        self.wait(&until.with(cancel::ambient())).ok()
     }
 
     /// Takes the result if there is one already.

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, never, select};
-
-use parking_lot::Mutex;
+use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::call::{self, Next};
 use super::idle::IdleOptions;
 use super::imap::ImapClient;
 use super::mailbox::Mailbox;
 use super::scope::ConnectionScope;
-use crate::connection::cancel::{CancelToken, Notify, Watch};
+use crate::connection::cancel::{self, CancelToken, Notify, Stopped, Until, Watch};
+use crate::connection::clock;
 use crate::connection::failure::{Failure, Phase};
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::pool::PoolError;
 use crate::protocol::imap::session::operation::{End, Follow, Known, Part, Request};
+use crate::sync::{Condvar, Mutex};
 use crate::types::listing::MailboxStatus;
 use crate::types::mailbox_change::MailboxChange;
 use crate::types::mailbox_name::MailboxName;
@@ -202,10 +202,8 @@ impl Watcher {
             let none = crate::types::invalid::InvalidArgument::new("the mailboxes", "are none");
             return Err(none.into());
         }
-        let token = match &client.patience.cancel {
-            Some(parent) => parent.child(),
-            None => CancelToken::new(),
-        };
+        let task = cancel::ambient();
+        let token = CancelToken::linked(client.patience.cancel.iter().chain(&task));
         let followed = followed(
             client.pool().quota_limit(),
             names.len(),
@@ -381,10 +379,26 @@ impl Outlet {
 
     /// Lets `time` pass. `false`: the watching is over.
     fn rest(&self, time: Duration) -> bool {
-        if self.token.is_cancelled() {
-            return false;
+        let until = Until::deadline(clock::after(time)).with(Some(self.token.clone()));
+        let sleeper = Arc::new(Sleeper::default());
+        let _watch = until.watch(|| Arc::clone(&sleeper) as Arc<dyn Notify>);
+        let mut asleep = sleeper.0.lock();
+        loop {
+            if let Some(stopped) = until.wait(&sleeper.1, &mut asleep) {
+                return stopped == Stopped::TimedOut;
+            }
         }
-        matches!(self.stop.recv_timeout(time), Err(RecvTimeoutError::Timeout))
+    }
+}
+
+/// Somebody who rests.
+#[derive(Default)]
+struct Sleeper(Mutex<()>, Condvar);
+
+impl Notify for Sleeper {
+    fn notify(&self) {
+        drop(self.0.lock());
+        self.1.notify_all();
     }
 }
 

@@ -119,7 +119,7 @@ impl CancelToken {
     /// Cancels the token and those that descend from it. Whoever waits with one of them is woken
     /// now; nothing is waited for.
     pub fn cancel(&self) {
-        self.descend(|inner| inner.cancelled.store(true, Ordering::SeqCst));
+        self.descend(|inner| !inner.cancelled.swap(true, Ordering::SeqCst));
     }
 
     /// Cancels the token `delay` from now, unless it is cancelled before. Of several delays the
@@ -141,7 +141,9 @@ impl CancelToken {
     fn cancel_at(&self, deadline: Instant) {
         self.descend(|inner| {
             let mut state = inner.state.lock();
-            state.deadline = earlier(state.deadline, Some(deadline));
+            let before = state.deadline;
+            state.deadline = earlier(before, Some(deadline));
+            state.deadline != before
         });
     }
 
@@ -151,11 +153,14 @@ impl CancelToken {
     }
 
     /// Changes this token and its descendants, and has those who wait look again. No lock is
-    /// held while they are notified.
-    fn descend(&self, change: impl Fn(&Inner)) {
+    /// held while they are notified. Below a token that does not change, as one that is reached
+    /// for the second time, nothing does.
+    fn descend(&self, change: impl Fn(&Inner) -> bool) {
         let mut next = vec![Arc::clone(&self.0)];
         while let Some(inner) = next.pop() {
-            change(&inner);
+            if !change(&inner) {
+                continue;
+            }
             let state = inner.state.lock();
             let waiters: Vec<_> = state.waiters.values().cloned().collect();
             next.extend(state.children.values().filter_map(Weak::upgrade));

@@ -75,12 +75,14 @@ impl<P: Protocol> EventLoop<P> {
         self.broken.tell(&failure);
         for in_flight in std::mem::take(&mut self.in_flight).into_values() {
             drop(in_flight.count);
-            in_flight.promise.finish(Err(failure.clone()));
+            let why = failure.clone().of_repeated::<P>(in_flight.was_repeated);
+            in_flight.promise.finish(Err(why));
         }
         let (orders, waiting) = self.queue.clear();
         for order in orders {
             drop(order.count);
-            order.promise.finish(Err(failure.clone()));
+            let why = failure.clone().of_repeated::<P>(order.was_repeated);
+            order.promise.finish(Err(why));
         }
         for promise in waiting.into_iter().chain(self.resets.drain(..)) {
             promise.finish(Err(failure.clone()));

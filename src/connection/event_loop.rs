@@ -49,6 +49,7 @@ pub(super) struct InFlight<P: Protocol> {
     pub(super) standing: bool,
     /// It is carried out for the second time.
     pub(super) was_repeated: bool,
+    pub(super) of_session: bool,
     /// On another connection it would be carried out as well.
     repeatable: bool,
     /// Bytes of its reply that nobody wanted any more.
@@ -239,15 +240,15 @@ impl<P: Protocol> EventLoop<P> {
             .protocol
             .advance(&mut self.input, &mut self.output, &mut gate);
         let mut progress = false;
-        // What was complete before something went wrong counts all the same.
+        let mut handled = Ok(());
+        // What was complete before something went wrong counts all the same; and so does what
+        // came with it, which the protocol takes for delivered.
         while let Some(output) = self.protocol.poll() {
             progress = true;
-            if let Err(failure) = self.handle(output) {
-                self.wake_callers();
-                return Err(failure);
-            }
+            handled = handled.and(self.handle(output));
         }
         self.wake_callers();
+        handled?;
         result.map_err(Failure::Protocol)?;
         Ok(progress)
     }
@@ -354,6 +355,7 @@ impl<P: Protocol> EventLoop<P> {
                 verb,
                 standing: P::is_standing(&order.operation),
                 was_repeated: order.was_repeated,
+                of_session: order.of_session,
                 repeatable: P::is_repeatable(&order.operation) && !order.was_repeated,
                 skipped: 0,
             },
@@ -383,7 +385,9 @@ impl<P: Protocol> EventLoop<P> {
                 if let Some(in_flight) = self.in_flight.remove(&id) {
                     self.name_running();
                     drop(in_flight.count);
-                    in_flight.promise.finish(end.map_err(Failure::Protocol));
+                    let end = end.map_err(Failure::Protocol);
+                    let end = end.map_err(|why| why.of_repeated::<P>(in_flight.was_repeated));
+                    in_flight.promise.finish(end);
                 }
             }
             Output::Withdrawn(id) => {
@@ -444,7 +448,8 @@ impl<P: Protocol> EventLoop<P> {
         let mut others = self.in_flight.values();
         if skipped > limit
             && !self.settings.backoff.is_exhausted(0, Duration::ZERO)
-            && others.all(|one| one.repeatable || !one.promise.is_wanted())
+            && !self.queue.is_owned()
+            && others.all(|one| one.repeatable || one.standing || !one.promise.is_wanted())
         {
             return Err(Failure::Unwanted { limit });
         }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::cancel::Stopped;
+use crate::protocol::machine::Protocol;
 
 /// What a connection was doing when its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -96,6 +97,14 @@ impl<F> Failure<F> {
         match stopped {
             Stopped::TimedOut => Self::TimedOut(phase),
             Stopped::Cancelled => Self::Cancelled,
+        }
+    }
+
+    /// The same for an operation that may have been sent before.
+    pub(super) fn of_repeated<P: Protocol<Failure = F>>(self, was_repeated: bool) -> Self {
+        match self {
+            Self::Protocol(failure) if was_repeated => Self::Protocol(P::of_repeated(failure)),
+            other => other,
         }
     }
 

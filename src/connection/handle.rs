@@ -85,6 +85,8 @@ pub(super) struct Order<P: Protocol> {
     pub count: Count,
     /// It has been sent before, on a connection that broke.
     pub was_repeated: bool,
+    /// It belongs to an exclusive session: on another connection it may mean something else.
+    pub of_session: bool,
 }
 
 /// Counts one operation as pending for as long as it lives.
@@ -355,6 +357,7 @@ impl<P: Protocol> Connection<P> {
             promise,
             count: Count::new(&self.0.counters),
             was_repeated: false,
+            of_session: session.is_some(),
         };
         self.send(Request::Operation(order, session));
         reply.resume_with(Arc::clone(&self.0) as Arc<dyn Resume<_>>)

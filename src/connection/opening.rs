@@ -8,6 +8,7 @@ use std::time::Instant;
 use mio::Interest;
 use mio::net::TcpStream;
 
+use super::clock::earlier;
 use super::connect;
 use super::event_loop::{EventLoop, Fail};
 use super::failure::{Failure, Phase};
@@ -155,6 +156,7 @@ impl<P: Protocol> EventLoop<P> {
             let phase = self.shared.counters.phase().unwrap_or(Phase::Login);
             return Err(Failure::TimedOut(phase));
         }
-        self.sleep(until)
+        let due = self.hooks.housekeeping(self.shared.id, Instant::now());
+        self.sleep(earlier(until, due))
     }
 }

@@ -115,6 +115,18 @@ impl<O, X> CommandQueue<O, X> {
         self.of_owner.drain(..).collect()
     }
 
+    /// Takes the operations out of the line for which `which` holds.
+    pub(crate) fn take(&mut self, which: impl Fn(&O) -> bool) -> Vec<O> {
+        let mut taken = Vec::new();
+        for waiting in std::mem::take(&mut self.line) {
+            match waiting {
+                Waiting::Operation(item) if which(&item) => taken.push(item),
+                other => self.line.push_back(other),
+            }
+        }
+        taken
+    }
+
     /// Takes out what earlier users of the connection have left: everything up to the last
     /// reset.
     pub(crate) fn take_resets(&mut self) -> (Vec<O>, Vec<X>) {

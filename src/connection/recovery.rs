@@ -116,6 +116,8 @@ impl<P: Protocol> EventLoop<P> {
                 self.settings.host
             );
             self.shared.set_trouble(None);
+            // The next loss is another one: it is told, and has its own time.
+            self.recovery.lost_at = None;
             self.recovery.on_trial_since = Some(Instant::now());
             self.hooks
                 .notice(self.shared.id, Notice::Restored { attempts });
@@ -197,15 +199,16 @@ impl<P: Protocol> EventLoop<P> {
     /// Puts what may be carried out on another connection back into the queue; the rest is
     /// broken.
     fn break_off(&mut self) {
-        let of_session = self.queue.is_owned();
         let mut lost = self.queue.break_session();
+        // What a session that is over has left unsent.
+        lost.extend(self.queue.take(|order| order.of_session));
         let mut salvaged: Vec<Salvaged<P>> = self.protocol.salvage();
         let mut again = Vec::new();
         for (id, in_flight) in std::mem::take(&mut self.in_flight) {
             let at = salvaged.iter().position(|one| one.id == id);
             let salvaged = at.map(|at| salvaged.swap_remove(at)).filter(|one| {
                 let first_time = !one.sent || !in_flight.was_repeated;
-                let may_go_on = in_flight.standing || (first_time && !of_session);
+                let may_go_on = in_flight.standing || (first_time && !in_flight.of_session);
                 may_go_on && in_flight.promise.is_wanted()
             });
             match salvaged {
@@ -214,6 +217,7 @@ impl<P: Protocol> EventLoop<P> {
                     promise: in_flight.promise,
                     count: in_flight.count,
                     was_repeated: in_flight.was_repeated || salvaged.sent,
+                    of_session: false,
                 }),
                 None => {
                     let broken = (in_flight.promise, in_flight.count);

@@ -13,11 +13,14 @@ const KEPT: usize = 256;
 
 /// The subscribers of one client.
 #[derive(Debug)]
-pub(crate) struct Notices<F>(Mutex<Vec<Weak<Queue<F>>>>);
+pub(crate) struct Notices<F>(Mutex<Subscribers<F>>);
+
+/// `None`: there will be no more notices.
+type Subscribers<F> = Option<Vec<Weak<Queue<F>>>>;
 
 impl<F> Default for Notices<F> {
     fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self(Mutex::new(Some(Vec::new())))
     }
 }
 
@@ -54,22 +57,31 @@ pub(crate) enum Told<F> {
 
 impl<F: Clone> Notices<F> {
     pub(crate) fn subscribe(&self) -> Subscription<F> {
+        let mut subscribers = self.0.lock();
         let queue = Arc::new(Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 missed: 0,
-                closed: false,
+                closed: subscribers.is_none(),
             }),
             changed: Condvar::new(),
         });
-        let mut subscribers = self.0.lock();
-        subscribers.retain(|one| one.strong_count() > 0);
-        subscribers.push(Arc::downgrade(&queue));
+        if let Some(subscribers) = &mut *subscribers {
+            subscribers.retain(|one| one.strong_count() > 0);
+            subscribers.push(Arc::downgrade(&queue));
+        }
+        drop(subscribers);
         Subscription(queue)
     }
 
     pub(crate) fn publish(&self, id: ConnectionId, notice: &Notice<F>) {
-        let subscribers: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
+        let subscribers: Vec<_> = self
+            .0
+            .lock()
+            .iter()
+            .flatten()
+            .filter_map(Weak::upgrade)
+            .collect();
         for queue in subscribers {
             let mut state = queue.state.lock();
             if state.waiting.len() >= KEPT {
@@ -84,8 +96,8 @@ impl<F: Clone> Notices<F> {
 
     /// There will be no more.
     pub(crate) fn close(&self) {
-        let subscribers = std::mem::take(&mut *self.0.lock());
-        for queue in subscribers.iter().filter_map(Weak::upgrade) {
+        let subscribers = self.0.lock().take();
+        for queue in subscribers.iter().flatten().filter_map(Weak::upgrade) {
             queue.state.lock().closed = true;
             queue.changed.notify_all();
         }

@@ -274,6 +274,11 @@ impl<P: Protocol> Pool<P> {
         Ok((self.working(seat, Persistence::Always)?, None))
     }
 
+    /// Whether the calling thread has a connection bound to it.
+    pub(crate) fn has_scope(&self) -> bool {
+        route::holds::<ScopeSeat<P>>(self.id)
+    }
+
     /// Whether the calling thread has its route for itself.
     pub(crate) fn has_exclusive(&self) -> bool {
         let top = route::top(self.id);
@@ -375,6 +380,7 @@ impl<P: Protocol> Pool<P> {
         if on_own_thread {
             // It cannot wait for its own end.
             drop(live);
+            self.notices.close();
             drop((main, warm));
             return if left.is_empty() { Ok(()) } else { Err(left) };
         }

@@ -70,6 +70,16 @@ pub(crate) fn share<T: Held>(pool: PoolId) -> Option<Rc<T>> {
     shared.ok().flatten()
 }
 
+/// Whether this thread holds anything of type `T` of `pool`.
+pub(crate) fn holds<T: Held>(pool: PoolId) -> bool {
+    let holds = STACK.try_with(|stack| {
+        let stack = stack.borrow();
+        let mut entries = stack.0.iter().filter(|entry| entry.pool == pool);
+        entries.any(|entry| downcast::<T>(&entry.held).is_some())
+    });
+    holds.unwrap_or(false)
+}
+
 /// What is topmost on this thread's stack of `pool`.
 pub(crate) fn top(pool: PoolId) -> Option<Rc<dyn Held>> {
     STACK

@@ -95,7 +95,20 @@ impl<P: Protocol> Pool<P> {
             };
             refusal = Some(error.clone());
             grant = self
-                .with_nag(|nag| self.quota.acquire_again(ticket, until, nag))
+                .with_nag(|mut nag| {
+                    loop {
+                        // The main connection, whose thread keeps the time, may be gone.
+                        let next = || clock::after(self.next_delay());
+                        let due = self.quota.release_due(clock::now(), next);
+                        let present = until.at_most(due);
+                        match self.quota.acquire_again(ticket, &present, nag) {
+                            Err(Refused::NotInTime) if until.stopped().is_none() => {
+                                nag = nag.filter(|(at, _)| clock::now() < *at);
+                            }
+                            other => break other,
+                        }
+                    }
+                })
                 .map_err(|refused| match refused {
                     Refused::NotInTime => error,
                     other => self.no_permit(other),

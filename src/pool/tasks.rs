@@ -176,6 +176,16 @@ impl<P: Protocol> Pool<P> {
         grant: Grant<Warm<P>>,
         ticket: Ticket,
     ) -> Option<Grant<Warm<P>>> {
+        if assignment.token.is_cancelled() {
+            // What it holds is dropped with it, and this may be a connection's thread.
+            let failed = self.start_thread(assignment, None, |assignment, _| {
+                (assignment.work)(Err(PoolError::Cancelled))
+            });
+            if let Some((assignment, ..)) = failed {
+                assignment.refuse(PoolError::Cancelled);
+            }
+            return Some(grant);
+        }
         let pool = Arc::clone(self);
         let failed = self.start_thread(assignment, Some(grant), move |assignment, grant| {
             let grant = grant.expect("given above");
@@ -185,10 +195,12 @@ impl<P: Protocol> Pool<P> {
                 token,
                 ..
             } = assignment;
-            // Here, and not where its turn came: what the job holds is dropped on this thread, not
-            // on that of whoever gave the permit back.
             if token.is_cancelled() {
-                drop(grant);
+                match grant {
+                    Grant::Fresh(permit) => drop(permit),
+                    // It is still open.
+                    Grant::Warm(warm) => pool.park(warm),
+                }
                 return work(Err(PoolError::Cancelled));
             }
             let _ambient = set_ambient(token);

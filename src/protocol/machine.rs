@@ -86,6 +86,10 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     /// What a failure means for the next attempt to connect.
     fn verdict(failure: &Self::Failure) -> Verdict;
 
+    /// The same failure of an operation that has been sent before, on a connection that broke:
+    /// what became of it there it does not tell.
+    fn of_repeated(failure: Self::Failure) -> Self::Failure;
+
     /// Begins an operation.
     fn submit(&mut self, id: OperationId, operation: Self::Operation);
 

@@ -30,6 +30,7 @@
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
+//! | `second_faults.rs` | what goes wrong while something else goes wrong already |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
 //! | `sweep_idle.rs` | the same for a session that follows a mailbox |
@@ -77,6 +78,7 @@ mod quota;
 mod reconnecting;
 mod scopes;
 mod scripted;
+mod second_faults;
 mod send_bounds;
 mod sequence_numbers;
 mod servers;

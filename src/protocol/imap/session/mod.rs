@@ -252,6 +252,10 @@ impl Protocol for Session {
         salvage::verdict(failure)
     }
 
+    fn of_repeated(failure: Failure) -> Failure {
+        failure.after_a_success()
+    }
+
     fn submit(&mut self, id: OperationId, operation: Operation) {
         self.take_up(id, operation);
     }

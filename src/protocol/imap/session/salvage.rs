@@ -61,11 +61,15 @@ impl Session {
             return false;
         }
         for command in &self.commands {
-            if let (Owner::Operation(owner), Kind::Fetch { seen, .. }) =
-                (command.owner, &command.kind)
+            if let (
+                Owner::Operation(owner),
+                Kind::Fetch {
+                    set: piece, seen, ..
+                },
+            ) = (command.owner, &command.kind)
             {
                 if owner == id {
-                    *set = without(set, seen);
+                    *set = without(set, piece, seen);
                 }
             }
         }
@@ -111,9 +115,17 @@ fn addresses_messages(request: &Request) -> bool {
     )
 }
 
-fn without(set: &RangeSet, seen: &Seen) -> RangeSet {
+fn without(set: &RangeSet, piece: &RangeSet, seen: &Seen) -> RangeSet {
     let mut taken = RangeSet::default();
     taken.extend(seen.ranges());
+    // `*` names the last message, whatever its number. Once that has been delivered what is left
+    // must not name it again.
+    if let Some((open, u32::MAX)) = piece.ranges().last().copied() {
+        let is_last = |(_, number): (u32, u32)| number >= open || !piece.contains(number);
+        if seen.ranges().any(is_last) {
+            taken.insert(u32::MAX, u32::MAX);
+        }
+    }
     set.difference(&taken)
 }
 
