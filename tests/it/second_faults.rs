@@ -150,11 +150,10 @@ fn withheld_permits_come_back_while_the_main_connection_is_gone() {
         server.set_max_connections(Some(0));
         let task = client.spawn(ImapClient::noop);
         until("it is refused", || client.stats().refused > 0);
-        std::thread::sleep(Duration::from_millis(300));
+        until("it is refused again", || client.stats().refused > 2);
         server.set_max_connections(None);
         let mut task = task;
         let result = task.join_timeout(Duration::from_secs(4));
-        eprintln!("{:?}", client.stats());
         assert!(matches!(result, Some(Ok(()))), "{result:?}");
     });
 }
@@ -192,7 +191,7 @@ fn what_a_job_holds_is_not_dropped_on_a_connection_thread() {
             Ok(())
         });
         token.cancel_after(Duration::from_millis(1));
-        std::thread::sleep(Duration::from_millis(20));
+        until("its time is up", || token.is_cancelled());
         drop(go_on);
         first.join().unwrap();
         let thread = dropped.recv_timeout(LONG).unwrap();
@@ -448,13 +447,12 @@ fn a_connection_that_came_back_and_breaks_again_is_tried_for_its_whole_time() {
             .unwrap();
         server.reset_all();
         until("it is ready", || client.stats().reconnected == 1);
-        std::thread::sleep(Duration::from_millis(1200));
+        let ready = Instant::now();
+        until("more time has passed than attempts may take", || {
+            ready.elapsed() > Duration::from_millis(1_200)
+        });
         server.reset_all();
-        let until = Instant::now() + Duration::from_secs(3);
-        while client.stats().reconnected < 2 && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert_eq!(client.stats().reconnected, 2);
+        until("it is ready again", || client.stats().reconnected == 2);
     });
 }
 
