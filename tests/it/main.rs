@@ -31,6 +31,7 @@
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `second_faults.rs` | what goes wrong while something else goes wrong already |
+//! | `keep_alive.rs` | what the system is asked to watch over |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
 //! | `sweep_idle.rs` | the same for a session that follows a mailbox |
@@ -69,6 +70,7 @@ mod giving_back;
 mod hazards;
 mod hazards_nesting;
 mod idle;
+mod keep_alive;
 mod layers;
 mod login;
 mod memory;
