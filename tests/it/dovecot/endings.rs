@@ -61,7 +61,7 @@ fn parked_connections_that_the_server_ended_are_replaced() {
     let Some(dovecot) = Dovecot::shared() else {
         return;
     };
-    let (user, client) = client_of_new_user(dovecot, "parked");
+    let (user, client) = client_that_stays_away(dovecot, "parked");
     let inbox = client.mailbox("INBOX");
     append_letters(&inbox, 0..1);
     let end: [fn(&Dovecot, &str); 2] = [Dovecot::kick, Dovecot::kill_sessions];
@@ -82,6 +82,14 @@ fn parked_connections_that_the_server_ended_are_replaced() {
         // So does the main connection's next command, or the one after.
         recovers(&client);
     }
+}
+
+/// A client whose connections do not come back by themselves: their end can be waited for.
+fn client_that_stays_away(dovecot: &Dovecot, hint: &str) -> (User, ImapClient) {
+    let user = dovecot.new_user(hint);
+    let builder = super::builder(dovecot, &user).reconnect(crate::support::never());
+    let client = builder.connect().unwrap();
+    (user, client)
 }
 
 /// Asserts that the main connection works again. A command that was sent before the client
@@ -111,7 +119,10 @@ fn the_end_of_the_session_in_the_middle_of_a_body_is_an_error_and_the_next_comma
     let (user, message) = with_large_message(dovecot, "middle");
     let end: [fn(&Dovecot, &str); 2] = [Dovecot::kick, Dovecot::kill_sessions];
     for builder in [plain_builder(dovecot, &user), builder(dovecot, &user)] {
-        let client = builder.connect().unwrap();
+        let client = builder
+            .reconnect(crate::support::never())
+            .connect()
+            .unwrap();
         let inbox = client.mailbox("INBOX");
         for end in end {
             let mut fetch = inbox.fetch(UidSet::all(), Items::full()).unwrap();
@@ -146,6 +157,7 @@ fn the_end_of_the_session_fails_a_scope_and_its_permit_comes_back() {
     };
     let (user, _) = with_large_message(dovecot, "scope-lost");
     let client = plain_builder(dovecot, &user)
+        .reconnect(crate::support::never())
         .max_connections_per_server(2)
         .connect()
         .unwrap();
