@@ -12,10 +12,13 @@ use crate::connection::slot::Progress;
 use crate::pool::ledger::Holder;
 use crate::pool::pool::PoolError;
 use crate::protocol::imap::session::operation;
+use crate::protocol::smtp::session::operation as smtp;
 use crate::types::ids::{Uid, UidValidity};
 use crate::types::invalid::InvalidArgument;
 use crate::types::mailbox_name::InvalidMailboxName;
 use crate::types::response_code::ResponseCode;
+use crate::types::smtp::reply::SmtpReply;
+use crate::types::smtp::report::RecipientReport;
 
 /// A result with mailpool's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -213,6 +216,40 @@ pub enum ErrorKind {
         /// Its words.
         text: String,
     },
+    /// The server refused a command.
+    #[error("the server refused {verb}: {reply}")]
+    SmtpRefused {
+        /// The command; `DATA` for the message itself.
+        verb: &'static str,
+        /// What it answered.
+        reply: SmtpReply,
+    },
+    /// The server accepted no recipient of a message.
+    #[error("the server accepted no recipient{}", recipients_text(.recipients))]
+    NobodyAccepted {
+        /// What it answered for each of them.
+        recipients: Vec<RecipientReport>,
+    },
+    /// The server refused or ended the connection: 421, or another greeting than 220.
+    #[error("the server ended the connection: {reply}")]
+    SmtpClosing {
+        /// What it said.
+        reply: SmtpReply,
+    },
+    /// The message is larger than the server takes (RFC 1870).
+    #[error("the message has {size} bytes, the server takes {limit}")]
+    MessageTooLarge {
+        /// The size of the message in bytes.
+        size: u64,
+        /// The largest that the server takes.
+        limit: u64,
+    },
+    /// The reader of a message that was to be sent failed.
+    #[error("the message could not be read")]
+    Read {
+        /// The reader's reason.
+        source: Arc<io::Error>,
+    },
     /// The server does not offer an extension that the operation needs.
     #[error("the server does not offer {capability}")]
     MissingCapability {
@@ -302,6 +339,19 @@ fn holders_text(holders: &[Holder]) -> String {
     }
 }
 
+fn recipients_text(recipients: &[RecipientReport]) -> String {
+    let told = recipients
+        .iter()
+        .map(|one| format!("{} {}", one.address, one.outcome));
+    let list: Vec<String> = told.take(3).collect();
+    let more = if recipients.len() > 3 { "; ..." } else { "" };
+    if list.is_empty() {
+        String::new()
+    } else {
+        format!(" ({}{more})", list.join("; "))
+    }
+}
+
 fn option_text<T: fmt::Display>(value: &Option<T>) -> String {
     value
         .as_ref()
@@ -313,13 +363,21 @@ impl Error {
         Self(Box::new(Inner { kind, certainty }))
     }
 
-    pub(crate) fn unreachable(
+    pub(crate) fn unreachable<F: ProtocolFailure>(
         attempts: u32,
-        failure: Failure<operation::Failure>,
+        failure: Failure<F>,
         certainty: Certainty,
     ) -> Self {
         let last = Box::new(kind_of(failure));
         Self::new(ErrorKind::Unreachable { attempts, last }, certainty)
+    }
+
+    /// The system has no thread to give.
+    pub(crate) fn no_thread(source: io::Error) -> Self {
+        Self::not_sent(ErrorKind::System {
+            what: "a thread",
+            source: Arc::new(source),
+        })
     }
 
     pub(crate) fn not_sent(kind: ErrorKind) -> Self {
@@ -373,6 +431,7 @@ impl Error {
                 | ErrorKind::Closed
                 | ErrorKind::Unreachable { .. }
                 | ErrorKind::Bye { .. }
+                | ErrorKind::SmtpClosing { .. }
                 | ErrorKind::Stalled
         )
     }
@@ -380,6 +439,14 @@ impl Error {
     /// Whether the server refused the credentials.
     pub fn is_authentication(&self) -> bool {
         matches!(self.kind(), ErrorKind::Authentication { .. })
+    }
+
+    /// The reply of an SMTP server, where it gave one.
+    pub fn smtp_reply(&self) -> Option<&SmtpReply> {
+        match self.kind() {
+            ErrorKind::SmtpRefused { reply, .. } | ErrorKind::SmtpClosing { reply } => Some(reply),
+            _ => None,
+        }
     }
 
     /// The response code of the server, where it gave one.
@@ -402,6 +469,9 @@ impl Error {
         if let ErrorKind::NoPermit { withheld, .. } = self.kind() {
             return *withheld > 0;
         }
+        if let ErrorKind::SmtpClosing { reply } = self.kind() {
+            return smtp::says_too_many(reply);
+        }
         let (ErrorKind::Bye { text, .. }
         | ErrorKind::Authentication { text, .. }
         | ErrorKind::Rejected { text, .. }) = self.kind()
@@ -412,19 +482,20 @@ impl Error {
         operation::says_too_many(self.response_code(), text, of_a_command)
     }
 
-    pub(crate) fn from_failure(failure: Failure<operation::Failure>, progress: Progress) -> Self {
+    pub(crate) fn from_failure<F: ProtocolFailure>(
+        failure: Failure<F>,
+        progress: Progress,
+    ) -> Self {
         let certainty = match (&failure, progress) {
-            (Failure::Protocol(operation::Failure::Rejected { partly: false, .. }), _) => {
-                Certainty::Rejected
-            }
+            (Failure::Protocol(failure), _) if failure.is_refusal() => Certainty::Rejected,
             (_, Progress::NotWritten) => Certainty::NotSent,
             (_, Progress::Written) => Certainty::MaybeExecuted,
         };
         Self::new(kind_of(failure), certainty)
     }
 
-    pub(crate) fn from_pool(
-        error: PoolError<operation::Failure>,
+    pub(crate) fn from_pool<F: ProtocolFailure>(
+        error: PoolError<F>,
         limit: usize,
         waited: Option<Duration>,
     ) -> Self {
@@ -447,7 +518,26 @@ impl Error {
     }
 }
 
-pub(crate) fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
+/// A protocol's own failures, as users see them.
+pub(crate) trait ProtocolFailure: Clone + Send + Sync + 'static {
+    /// What kind of error it is.
+    fn into_kind(self) -> ErrorKind;
+
+    /// Whether the server has said no, and nothing was done.
+    fn is_refusal(&self) -> bool;
+}
+
+impl ProtocolFailure for operation::Failure {
+    fn into_kind(self) -> ErrorKind {
+        kind_of_imap(self)
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected { partly: false, .. })
+    }
+}
+
+pub(crate) fn kind_of<F: ProtocolFailure>(failure: Failure<F>) -> ErrorKind {
     match failure {
         Failure::System { what, source } => ErrorKind::System { what, source },
         Failure::Resolve(source) => ErrorKind::Resolve { source },
@@ -464,7 +554,7 @@ pub(crate) fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
         Failure::Stalled => ErrorKind::Stalled,
         Failure::Closed => ErrorKind::ShutDown,
         Failure::Overflow { limit } => ErrorKind::SlowReader { limit },
-        Failure::Protocol(failure) => kind_of_imap(failure),
+        Failure::Protocol(failure) => failure.into_kind(),
     }
 }
 
@@ -512,6 +602,36 @@ fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
         Failure::Limit { what, limit } => ErrorKind::Limit { what, limit },
         Failure::Silent => ErrorKind::Stalled,
         Failure::Following => ErrorKind::Idling,
+    }
+}
+
+impl ProtocolFailure for smtp::Failure {
+    fn into_kind(self) -> ErrorKind {
+        use smtp::Failure;
+        match self {
+            Failure::Refused { verb, reply } => ErrorKind::SmtpRefused { verb, reply },
+            Failure::NobodyAccepted(recipients) => ErrorKind::NobodyAccepted {
+                recipients: recipients.to_vec(),
+            },
+            Failure::Leaving(reply) | Failure::Greeting(reply) => ErrorKind::SmtpClosing { reply },
+            Failure::Authentication(reply) => ErrorKind::Authentication {
+                code: None,
+                text: reply.to_string(),
+            },
+            Failure::Missing(capability) => ErrorKind::MissingCapability { capability },
+            Failure::TooLarge { size, limit } => ErrorKind::MessageTooLarge { size, limit },
+            failure @ (Failure::NoStartTls | Failure::Injected(_)) => ErrorKind::StartTls {
+                reason: failure.to_string(),
+            },
+            Failure::Cleartext => ErrorKind::CleartextPassword,
+            Failure::NoMechanism => ErrorKind::NoMechanism,
+            Failure::Protocol(reason) => ErrorKind::Protocol { reason },
+            Failure::BrokenOff => ErrorKind::Closed,
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        self.is_refusal()
     }
 }
 

@@ -296,6 +296,7 @@ impl ImapClientBuilder {
             backoff: self.backoff,
             open_timeout: self.timeout,
             idle_timeout: self.idle_timeout,
+            max_age: None,
             keep_alive: self.keep_alive,
             tcp_keep_alive: self.tcp_keep_alive,
             stall_timeout: self.stall_timeout,

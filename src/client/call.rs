@@ -1,5 +1,6 @@
 //! One call: from a request to its answer, within its deadline.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,11 +8,11 @@ use crate::connection::cancel::{self, CancelToken, Stopped, Until};
 use crate::connection::clock::{self, earlier};
 use crate::connection::failure::{Failure, Phase};
 use crate::connection::handle::OperationReply;
-use crate::connection::slot::{Event, Progress};
-use crate::error::{Certainty, Error, ErrorKind, Result};
+use crate::connection::slot::{Event, Progress, Reply};
+use crate::error::{Certainty, Error, ErrorKind, ProtocolFailure, Result};
 use crate::pool::pool::{Pool, PoolError};
 use crate::protocol::imap::session::Session;
-use crate::protocol::imap::session::operation::{End, Operation, Part};
+use crate::protocol::machine::Protocol;
 
 /// How long calls may take.
 #[derive(Clone, Debug, Default)]
@@ -60,33 +61,37 @@ fn stopped_error(stopped: Stopped, phase: Phase, certainty: Certainty) -> Error 
     Error::new(kind, certainty)
 }
 
-pub(crate) type ImapPool = Pool<Session>;
 pub(crate) type ImapReply = OperationReply<Session>;
 
-pub(crate) fn pool_error(
-    pool: &ImapPool,
-    error: PoolError<<Session as crate::protocol::machine::Protocol>::Failure>,
+pub(crate) fn pool_error<P: Protocol<Failure: ProtocolFailure>>(
+    pool: &Pool<P>,
+    error: PoolError<P::Failure>,
     waited: Option<Duration>,
 ) -> Error {
     Error::from_pool(error, pool.quota_limit(), waited)
 }
 
 /// The same for a wait that nobody has timed.
-pub(crate) fn pool_error_of(
-    error: PoolError<<Session as crate::protocol::machine::Protocol>::Failure>,
-    limit: usize,
-) -> Error {
+pub(crate) fn pool_error_of<F: ProtocolFailure>(error: PoolError<F>, limit: usize) -> Error {
     Error::from_pool(error, limit, None)
 }
 
 /// Sends an operation along the thread's route.
-pub(crate) fn submit(pool: &Arc<ImapPool>, operation: Operation) -> Result<ImapReply> {
+pub(crate) fn submit<P: Protocol<Failure: ProtocolFailure>>(
+    pool: &Arc<Pool<P>>,
+    operation: P::Operation,
+) -> Result<OperationReply<P>> {
     pool.submit(operation)
         .map_err(|error| pool_error(pool, error, None))
 }
 
 /// Waits for the end of an operation that has no parts.
-pub(crate) fn wait(mut reply: ImapReply, until: &Until) -> Result<End> {
+pub(crate) fn wait<T, E, F>(mut reply: Reply<T, E, Failure<F>>, until: &Until) -> Result<E>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: ProtocolFailure,
+{
     loop {
         match next(&mut reply, until, Phase::Command)? {
             Next::Part(_) => {}
@@ -95,14 +100,23 @@ pub(crate) fn wait(mut reply: ImapReply, until: &Until) -> Result<End> {
     }
 }
 
-pub(crate) enum Next {
-    Part(Part),
-    End(End),
+pub(crate) enum Next<T, E> {
+    Part(T),
+    End(E),
 }
 
 /// Waits for the next part of a reply, or for its end. `phase` names a wait for something
 /// that has been written.
-pub(crate) fn next(reply: &mut ImapReply, until: &Until, phase: Phase) -> Result<Next> {
+pub(crate) fn next<T, E, F>(
+    reply: &mut Reply<T, E, Failure<F>>,
+    until: &Until,
+    phase: Phase,
+) -> Result<Next<T, E>>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    F: ProtocolFailure,
+{
     match reply.next(until) {
         Event::Part(part) => Ok(Next::Part(part)),
         Event::End(Ok(end)) => Ok(Next::End(end)),
@@ -121,12 +135,12 @@ pub(crate) fn next(reply: &mut ImapReply, until: &Until, phase: Phase) -> Result
                 _ => stopped_error(stopped, phase, certainty),
             })
         }
-        Event::Nothing => Err(Error::from_failure(Failure::Closed, reply.progress())),
+        Event::Nothing => Err(Error::from_failure(Failure::<F>::Closed, reply.progress())),
     }
 }
 
 /// A reply of a kind that the session never gives to this request.
-pub(crate) fn unexpected(end: &End) -> Error {
+pub(crate) fn unexpected(end: &impl Debug) -> Error {
     debug_assert!(false, "an answer of another kind: {end:?}");
     Error::new(
         ErrorKind::Protocol {

@@ -4,15 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{ImapPool, Patience};
-use crate::connection::cancel::Stopped;
+use super::call::Patience;
+use crate::connection::cancel::{Stopped, Until};
 use crate::connection::clock;
 use crate::connection::failure::Failure;
 use crate::connection::notice::Notice;
 use crate::connection::slot::Progress;
-use crate::error::Error;
+use crate::error::{Error, ProtocolFailure};
 use crate::pool::notices::{Subscription, Told};
-use crate::protocol::imap::session::operation;
+use crate::pool::pool::Pool;
+use crate::protocol::machine::Protocol;
 
 /// A step in the life of a connection that has been lost.
 #[derive(Clone, Debug)]
@@ -68,26 +69,18 @@ pub enum ConnectionEvent {
 /// events are kept for a slow subscriber.
 #[must_use = "events are delivered while the iterator is advanced"]
 pub struct ConnectionEvents {
-    subscription: Subscription<Failure<operation::Failure>>,
+    source: Box<dyn Source>,
     patience: Patience,
 }
 
-impl ConnectionEvents {
-    pub(super) fn new(pool: &Arc<ImapPool>, patience: Patience) -> Self {
-        Self {
-            subscription: pool.notices.subscribe(),
-            patience,
-        }
-    }
+/// The events of a client of any protocol.
+trait Source: Send + Sync {
+    fn next(&self, until: &Until) -> Option<ConnectionEvent>;
+}
 
-    /// The next event, if there is one within `timeout`.
-    pub fn next_timeout(&mut self, timeout: Duration) -> Option<ConnectionEvent> {
-        let until = self.patience.begin_standing();
-        self.wait(&until.at_most(clock::after(timeout)))
-    }
-
-    fn wait(&self, until: &crate::connection::cancel::Until) -> Option<ConnectionEvent> {
-        match self.subscription.next(until) {
+impl<F: ProtocolFailure> Source for Subscription<Failure<F>> {
+    fn next(&self, until: &Until) -> Option<ConnectionEvent> {
+        match self.next(until) {
             Ok(Told::Notice(connection, notice)) => Some(event(connection, notice)),
             Ok(Told::Missed(events)) => Some(ConnectionEvent::Missed { events }),
             Ok(Told::Over) | Err(Stopped::TimedOut | Stopped::Cancelled) => None,
@@ -95,11 +88,29 @@ impl ConnectionEvents {
     }
 }
 
+impl ConnectionEvents {
+    pub(super) fn new<P>(pool: &Arc<Pool<P>>, patience: Patience) -> Self
+    where
+        P: Protocol<Failure: ProtocolFailure>,
+    {
+        Self {
+            source: Box::new(pool.notices.subscribe()),
+            patience,
+        }
+    }
+
+    /// The next event, if there is one within `timeout`.
+    pub fn next_timeout(&mut self, timeout: Duration) -> Option<ConnectionEvent> {
+        let until = self.patience.begin_standing();
+        self.source.next(&until.at_most(clock::after(timeout)))
+    }
+}
+
 impl Iterator for ConnectionEvents {
     type Item = ConnectionEvent;
 
     fn next(&mut self) -> Option<ConnectionEvent> {
-        self.wait(&self.patience.begin_standing())
+        self.source.next(&self.patience.begin_standing())
     }
 }
 
@@ -109,7 +120,7 @@ impl fmt::Debug for ConnectionEvents {
     }
 }
 
-fn event(connection: u64, notice: Notice<Failure<operation::Failure>>) -> ConnectionEvent {
+fn event<F: ProtocolFailure>(connection: u64, notice: Notice<Failure<F>>) -> ConnectionEvent {
     let error = |failure| Error::from_failure(failure, Progress::NotWritten);
     match notice {
         Notice::Lost(failure) => ConnectionEvent::Lost {

@@ -11,7 +11,7 @@ use super::imap::stream_phase;
 use super::message::{Body, BodyReader, Message};
 use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::protocol::imap::response::Attributes;
-use crate::protocol::imap::session::operation::{Part, Refusal, StreamedSection};
+use crate::protocol::imap::session::operation::{End, Part, Refusal, StreamedSection};
 use crate::types::ids::{SeqNum, Uid, UidValidity};
 
 /// The messages of a FETCH, in the order in which the server sends them.
@@ -171,7 +171,7 @@ fn refused(refusal: Refusal) -> Error {
 }
 
 impl Shared {
-    fn next(&mut self) -> Result<Next> {
+    fn next(&mut self) -> Result<Next<Part, End>> {
         let phase = stream_phase(self.begun);
         let next = call::next(&mut self.reply, &self.patience.begin(), phase);
         self.begun = true;

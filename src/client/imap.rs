@@ -1,22 +1,15 @@
 //! The IMAP client: what concerns the account.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::builder::ImapClientBuilder;
-use super::call::{self, ImapPool, Patience, pool_error, pool_error_of};
-use super::connection_events::ConnectionEvents;
+use super::call::{self, Patience, pool_error};
 use super::exclusive::Exclusive;
+use super::handle::{Inner, common_methods};
 use super::mailbox::Mailbox;
-use super::scope::ConnectionScope;
-use super::stats::Stats;
-use super::task::{self, Task};
-use super::task_scope::{self, TaskScope};
-use crate::connection::cancel::{CancelToken, Until};
-use crate::connection::clock;
 use crate::connection::failure::Phase;
-use crate::error::{Certainty, Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::protocol::imap::session::Session;
 use crate::protocol::imap::session::operation::{End, Operation, Request};
 use crate::types::capability::Capabilities;
 use crate::types::invalid::InvalidArgument;
@@ -30,7 +23,7 @@ use crate::types::mailbox_name::MailboxName;
 /// has passed.
 ///
 /// # Where operations go
-/// A thread that holds a [`ConnectionScope`] uses that connection; every other thread uses the
+/// A thread that holds a [`ConnectionScope`](crate::ConnectionScope) uses that connection; every other thread uses the
 /// main connection, where the commands of many threads are pipelined. An operation is one
 /// unit on its connection: SELECT if another mailbox is selected, then the command. Operations
 /// of different threads overlap as far as their answers can be told apart; none selects another
@@ -66,257 +59,21 @@ use crate::types::mailbox_name::MailboxName;
 /// ```
 #[derive(Clone)]
 pub struct ImapClient {
-    inner: Arc<Inner>,
+    inner: Arc<Inner<Session>>,
     pub(super) patience: Patience,
 }
 
-struct Inner {
-    pool: Arc<ImapPool>,
-    shutdown_timeout: Duration,
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        let deadline = clock::after(self.shutdown_timeout);
-        if let Err(holders) = self.pool.shutdown(deadline) {
-            log::warn!("imap: {} connections were left open", holders.len());
-        }
-    }
-}
+common_methods!(
+    ImapClient,
+    Session,
+    "LOGOUT",
+    "client.mailbox(\"INBOX\").status(mailpool::StatusItems::default())"
+);
 
 impl ImapClient {
     /// Begins to set up a client for the server at `host`, a name or an address.
     pub fn builder(host: impl Into<String>) -> ImapClientBuilder {
         ImapClientBuilder::new(host.into())
-    }
-
-    pub(super) fn new(pool: Arc<ImapPool>, shutdown_timeout: Duration, patience: Patience) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                pool,
-                shutdown_timeout,
-            }),
-            patience,
-        }
-    }
-
-    pub(super) fn pool(&self) -> &Arc<ImapPool> {
-        &self.inner.pool
-    }
-
-    /// The same client, whose calls may each take `timeout`. Where messages are streamed, each
-    /// wait for more may take that long.
-    #[must_use = "the client itself keeps its timeout"]
-    pub fn with_timeout(&self, timeout: Duration) -> Self {
-        let mut view = self.clone();
-        view.patience.timeout = Some(timeout);
-        view
-    }
-
-    /// The same client, whose calls all end by `deadline`, streams included.
-    #[must_use = "the client itself keeps its timeout"]
-    pub fn with_deadline(&self, deadline: Instant) -> Self {
-        let mut view = self.clone();
-        view.patience.deadline = Some(deadline);
-        view
-    }
-
-    /// The same client, whose calls all end when `token` is cancelled, those that wait already
-    /// included: for a permit, the resolver, connecting, TLS, the login, the command queue, a
-    /// reply or the next part of a stream.
-    ///
-    /// A command that has not been written is withdrawn ([`Certainty::NotSent`]); of one that has
-    /// been, the reply is passed over when it comes ([`Certainty::MaybeExecuted`]), and the
-    /// connection stays in use.
-    ///
-    /// A view of a view ends with either token.
-    #[must_use = "the client itself goes on"]
-    pub fn with_cancel(&self, token: &CancelToken) -> Self {
-        let mut view = self.clone();
-        view.patience.cancel = Some(match &self.patience.cancel {
-            Some(other) => CancelToken::linked([other, token]),
-            None => token.clone(),
-        });
-        view
-    }
-
-    /// Opens a connection for the calling thread, or takes a parked one, and makes it the
-    /// thread's route until the guard is dropped.
-    ///
-    /// Blocks while the quota is used up; threads are served in the order in which they came.
-    /// On a thread that has a connection already it shares that one and takes no second permit.
-    ///
-    /// With fork and join, take the connection in the innermost job: a thread that holds one
-    /// while it waits for a job on another thread, which waits for a connection, waits in vain.
-    /// With rayon that can happen where the pool has more threads than the quota leaves.
-    ///
-    /// # Errors
-    /// - [`ErrorKind::CreatingThread`] on the thread that called `connect`;
-    /// - [`ErrorKind::SingleConnection`] with a quota of 1;
-    /// - [`ErrorKind::NoPermit`] if no connection became free in time; it names the holders;
-    /// - whatever can go wrong with connecting and logging in. The permit is given back.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
-    /// std::thread::scope(|threads| {
-    ///     threads.spawn(|| -> mailpool::Result<()> {
-    ///         let _connection = client.create_connection()?;
-    ///         client.mailbox("Archive").status(mailpool::StatusItems::default())?;
-    ///         Ok(())
-    ///     });
-    /// });
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn create_connection(&self) -> Result<ConnectionScope> {
-        self.connection(true, &self.patience.begin())
-    }
-
-    /// As [`create_connection`](Self::create_connection), without waiting for a permit.
-    ///
-    /// # Errors
-    /// The same; [`ErrorKind::NoPermit`] at once where the quota is used up or others wait.
-    pub fn try_create_connection(&self) -> Result<ConnectionScope> {
-        self.connection(false, &self.patience.begin())
-    }
-
-    /// As [`create_connection`](Self::create_connection), within `timeout` for the permit,
-    /// connecting and the login together.
-    ///
-    /// # Errors
-    /// The same.
-    pub fn create_connection_timeout(&self, timeout: Duration) -> Result<ConnectionScope> {
-        self.with_timeout(timeout).create_connection()
-    }
-
-    fn connection(&self, wait: bool, until: &Until) -> Result<ConnectionScope> {
-        let started = clock::now();
-        let pool = self.pool();
-        match pool.create_scope(wait, until, None) {
-            Ok(guard) => Ok(ConnectionScope::new(guard, self.patience.clone())),
-            Err(error) => {
-                let waited = wait.then(|| clock::now() - started);
-                Err(pool_error(pool, error, waited))
-            }
-        }
-    }
-
-    /// Begins a job in the background: it waits in line for a connection, first come, first
-    /// served, together with the callers of [`create_connection`](Self::create_connection), and
-    /// runs on a thread of its own with that connection as its route. More tasks than connections
-    /// may be begun; they start in the order in which they were begun.
-    ///
-    /// The job is given this view of the client, which also ends with [`Task::cancel`]; all of its
-    /// thread's calls do, also those of other handles. The time for a single call does not count
-    /// while the task waits in line. With a quota of 1 the jobs run one after the other over the
-    /// main connection.
-    ///
-    /// A task keeps the client alive until it has ended; [`shutdown`](Self::shutdown) cancels
-    /// those that wait.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
-    /// let tasks: Vec<_> = ["INBOX", "Archive", "Sent"]
-    ///     .map(|name| client.spawn(move |client| client.mailbox(name).select()))
-    ///     .into();
-    /// for task in tasks {
-    ///     println!("{} messages", task.join()?.exists);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn spawn<T>(&self, job: impl FnOnce(&Self) -> Result<T> + Send + 'static) -> Task<T>
-    where
-        T: Send + 'static,
-    {
-        let view = |token| {
-            let mut view = self.clone();
-            view.patience.cancel = Some(token);
-            view
-        };
-        task::spawn(self.pool(), &self.patience, pool_error_of, view, job)
-    }
-
-    /// Runs `body` with a scope for tasks that may borrow, and waits until they have ended, as
-    /// [`std::thread::scope`] does for threads.
-    ///
-    /// On a thread that holds a connection itself the tasks do not wait for others: they take what
-    /// is free, or else run over the main connection. So a thread that waits for its own scope
-    /// cannot be what its tasks wait for.
-    ///
-    /// # Errors
-    /// [`ErrorKind::TaskPanicked`] if a task panicked that nobody joined.
-    ///
-    /// # Examples
-    /// ```no_run
-    /// # fn example(client: mailpool::ImapClient) -> mailpool::Result<()> {
-    /// use mailpool::StatusItems;
-    ///
-    /// let names = ["INBOX".to_owned(), "Archive".to_owned()];
-    /// client.scope(|scope| {
-    ///     for name in &names {
-    ///         scope
-    ///             .spawn(move |client| {
-    ///                 let status = client.mailbox(name.as_str()).status(StatusItems::default())?;
-    ///                 println!("{name}: {status:?}");
-    ///                 Ok(())
-    ///             })
-    ///             .detach();
-    ///     }
-    /// })?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn scope<'env, R>(
-        &self,
-        body: impl for<'scope> FnOnce(&TaskScope<'scope, 'env, Self>) -> R,
-    ) -> Result<R> {
-        let bind: task_scope::Bind<Self> = if self.pool().quota_limit() <= 1 {
-            |_| Ok(Box::new(()))
-        } else if self.pool().has_scope() {
-            |client| Ok(Box::new(client.for_helper()))
-        } else {
-            |client| Ok(Box::new(client.for_task()?))
-        };
-        task_scope::scope(
-            match crate::connection::cancel::ambient() {
-                Some(task) => self.with_cancel(&task),
-                None => self.clone(),
-            },
-            Self::with_cancel,
-            bind,
-            self.pool().quota_limit().saturating_sub(1),
-            "imap-task",
-            body,
-        )
-    }
-
-    /// A connection if there is one to be had at once; else the main one has to do.
-    fn for_helper(&self) -> Option<ConnectionScope> {
-        let guard = self
-            .pool()
-            .create_scope(false, &self.patience.begin(), None);
-        Some(ConnectionScope::new(guard.ok()?, self.patience.clone()))
-    }
-
-    /// A connection for the thread of a task, which waits for it as long as it takes.
-    pub(super) fn for_task(&self) -> Result<ConnectionScope> {
-        let until = self.patience.begin_standing();
-        let scope = self
-            .pool()
-            .create_scope(true, &until, Some(&|| self.patience.begin()));
-        match scope {
-            Ok(guard) => Ok(ConnectionScope::new(guard, self.patience.clone())),
-            Err(error) => Err(pool_error(self.pool(), error, None)),
-        }
-    }
-
-    /// What happens to connections that are lost: the main one, which is opened anew by itself,
-    /// and others as long as commands wait for them. Each subscriber gets every event.
-    pub fn connection_events(&self) -> ConnectionEvents {
-        ConnectionEvents::new(self.pool(), self.patience.clone())
     }
 
     /// Takes the calling thread's route for this thread alone, until the guard is dropped.
@@ -344,29 +101,6 @@ impl ImapClient {
         N::Error: Into<Error>,
     {
         Mailbox::new(self.clone(), name.try_into().map_err(Into::into))
-    }
-
-    /// Figures of the client: its connections and who holds them.
-    pub fn stats(&self) -> Stats {
-        self.pool().snapshot().into()
-    }
-
-    /// Ends the client: commands under way may finish, those that are queued fail, every
-    /// connection says LOGOUT and its thread is joined. Later calls fail with
-    /// [`ErrorKind::ShutDown`].
-    ///
-    /// # Errors
-    /// [`ErrorKind::ShutdownTimeout`] names what was still open after `timeout`. It is closed
-    /// without a goodbye.
-    pub fn shutdown(&self, timeout: Duration) -> Result<()> {
-        self.pool()
-            .shutdown(clock::after(timeout))
-            .map_err(|holders| {
-                Error::new(
-                    ErrorKind::ShutdownTimeout { holders },
-                    Certainty::MaybeExecuted,
-                )
-            })
     }
 
     pub(super) fn call(&self, operation: Operation) -> Result<End> {
@@ -408,7 +142,7 @@ impl ImapClient {
     /// nothing is told.
     ///
     /// # Errors
-    /// [`ErrorKind::MissingCapability`]; [`ErrorKind::InvalidArgument`] for more than 30
+    /// [`ErrorKind::MissingCapability`](crate::ErrorKind::MissingCapability); [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for more than 30
     /// fields, names above 30 or values above 1,024 bytes.
     pub fn id<K, V>(
         &self,
@@ -433,7 +167,7 @@ impl ImapClient {
     /// [`ImapClientBuilder::enable`].
     ///
     /// # Errors
-    /// [`ErrorKind::MissingCapability`]; [`ErrorKind::InvalidArgument`] for `UTF8=ACCEPT` and
+    /// [`ErrorKind::MissingCapability`](crate::ErrorKind::MissingCapability); [`ErrorKind::InvalidArgument`](crate::ErrorKind::InvalidArgument) for `UTF8=ACCEPT` and
     /// `IMAP4rev2`, with which mailbox names would be written in UTF-8; when the connection or the
     /// deadline fails.
     pub fn enable<S: Into<String>>(
@@ -481,23 +215,12 @@ impl ImapClient {
     /// Where the user's, other users' and shared mailboxes are (RFC 2342).
     ///
     /// # Errors
-    /// [`ErrorKind::MissingCapability`]; when the connection or the deadline fails.
+    /// [`ErrorKind::MissingCapability`](crate::ErrorKind::MissingCapability); when the connection or the deadline fails.
     pub fn namespace(&self) -> Result<Namespaces> {
         match self.request(Request::Namespace)? {
             End::Namespaces(namespaces) => Ok(namespaces),
             other => Err(call::unexpected(&other)),
         }
-    }
-}
-
-impl fmt::Debug for ImapClient {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stats = self.stats();
-        f.debug_struct("ImapClient")
-            .field("quota", &stats.quota)
-            .field("open", &stats.open)
-            .field("parked", &stats.parked)
-            .finish_non_exhaustive()
     }
 }
 

@@ -6,6 +6,7 @@ mod call;
 mod connection_events;
 mod exclusive;
 mod fetch;
+mod handle;
 mod idle;
 mod imap;
 mod mailbox;

@@ -3,11 +3,12 @@
 use std::fmt;
 
 use super::call::Patience;
+use crate::connection::cancel::Until;
 use crate::connection::failure::Failure;
 use crate::connection::slot::Progress;
-use crate::error::{Error, Result};
+use crate::error::{Error, ProtocolFailure, Result};
 use crate::pool::guard::ScopeGuard;
-use crate::protocol::imap::session::Session;
+use crate::protocol::machine::Protocol;
 
 /// A connection of its own for the calling thread.
 ///
@@ -28,13 +29,46 @@ use crate::protocol::imap::session::Session;
 /// ```
 #[must_use = "the connection is given back when the guard is dropped"]
 pub struct ConnectionScope {
-    guard: ScopeGuard<Session>,
+    guard: Box<dyn Bound>,
     patience: Patience,
 }
 
+/// A connection of any protocol that is bound to its thread.
+trait Bound {
+    fn connection_id(&self) -> Option<u64>;
+    fn activity(&self) -> String;
+    fn close(self: Box<Self>, until: &Until) -> Result<()>;
+}
+
+impl<P: Protocol<Failure: ProtocolFailure>> Bound for ScopeGuard<P> {
+    fn connection_id(&self) -> Option<u64> {
+        self.connection_id()
+    }
+
+    fn activity(&self) -> String {
+        self.activity()
+    }
+
+    fn close(self: Box<Self>, until: &Until) -> Result<()> {
+        ScopeGuard::close(*self, until).map_err(|failure| {
+            let failure = match failure {
+                Failure::Closed => Failure::EndOfStream,
+                other => other,
+            };
+            Error::from_failure(failure, Progress::NotWritten)
+        })
+    }
+}
+
 impl ConnectionScope {
-    pub(crate) fn new(guard: ScopeGuard<Session>, patience: Patience) -> Self {
-        Self { guard, patience }
+    pub(crate) fn new<P>(guard: ScopeGuard<P>, patience: Patience) -> Self
+    where
+        P: Protocol<Failure: ProtocolFailure>,
+    {
+        Self {
+            guard: Box::new(guard),
+            patience,
+        }
     }
 
     /// The number of the connection, which also stands in its thread's name. Two guards that
@@ -51,13 +85,7 @@ impl ConnectionScope {
     /// connection that is already broken is an error.
     pub fn close(self) -> Result<()> {
         let until = self.patience.begin();
-        self.guard.close(&until).map_err(|failure| {
-            let failure = match failure {
-                Failure::Closed => Failure::EndOfStream,
-                other => other,
-            };
-            Error::from_failure(failure, Progress::NotWritten)
-        })
+        self.guard.close(&until)
     }
 }
 

@@ -10,9 +10,7 @@ use std::time::Duration;
 use super::task::{Slot, guarded};
 use crate::connection::cancel::{self, CancelToken, Stopped, Until};
 use crate::connection::clock;
-use crate::connection::failure::Failure;
 use crate::error::{Certainty, Error, ErrorKind, Result};
-use crate::pool::pool::PoolError;
 use crate::sync::Mutex;
 
 /// How a worker gets its connection; what it returns gives it back when it is dropped.
@@ -136,8 +134,7 @@ impl<'scope, C: Clone + Send + Sync + 'static> TaskScope<'scope, '_, C> {
                 VecDeque::new()
             };
             drop(state);
-            let failure = PoolError::Failure(Failure::system("a thread", error));
-            let error = Error::from_pool(failure, self.workers.most, None);
+            let error = Error::no_thread(error);
             for (_, job) in left {
                 job(&self.workers, Err(error.clone()));
             }

@@ -9,15 +9,15 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, never, select};
 
 use super::call::{self, Next};
+use super::handle;
 use super::idle::IdleOptions;
 use super::imap::ImapClient;
 use super::mailbox::Mailbox;
 use super::scope::ConnectionScope;
 use crate::connection::cancel::{self, CancelToken, Notify, Stopped, Until, Watch};
 use crate::connection::clock;
-use crate::connection::failure::{Failure, Phase};
+use crate::connection::failure::Phase;
 use crate::error::{Error, ErrorKind, Result};
-use crate::pool::pool::PoolError;
 use crate::protocol::imap::session::operation::{End, Follow, Known, Part, Request};
 use crate::sync::{Condvar, Mutex};
 use crate::types::listing::MailboxStatus;
@@ -266,11 +266,7 @@ impl Watcher {
                 self.threads.push(thread);
                 Ok(())
             }
-            Err(error) => Err(Error::from_pool(
-                PoolError::Failure(Failure::system("a thread", error)),
-                0,
-                None,
-            )),
+            Err(error) => Err(Error::no_thread(error)),
         }
     }
 
@@ -548,7 +544,7 @@ fn own_connection(client: &ImapClient) -> Result<Option<ConnectionScope>> {
     if client.pool().quota_limit() <= 1 {
         return Ok(None);
     }
-    client.for_task().map(Some)
+    handle::for_task(client.pool(), &client.patience).map(Some)
 }
 
 /// Whether nothing can be watched any more.

@@ -73,6 +73,7 @@ impl<P: Protocol> EventLoop<P> {
         drop(self.keep.take());
         self.shared.set_readiness(Err(failure.clone()));
         self.broken.tell(&failure);
+        drop(self.settle());
         for in_flight in std::mem::take(&mut self.in_flight).into_values() {
             drop(in_flight.count);
             let why = failure.clone().of_repeated::<P>(in_flight.was_repeated);

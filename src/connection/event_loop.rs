@@ -26,6 +26,7 @@ use super::handle::{
 };
 use super::queue::{CommandQueue, Front, Waiting};
 use super::recovery::{Broken, Persistence, Recovery};
+use super::renewal::Leaving;
 use super::settings::Settings;
 use super::transport::{ReadOutcome, Transport};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Weigh};
@@ -49,6 +50,8 @@ pub(super) struct InFlight<P: Protocol> {
     pub(super) standing: bool,
     /// It is carried out for the second time.
     pub(super) was_repeated: bool,
+    /// It may have been carried out before, on a connection that broke.
+    pub(super) uncertain: bool,
     pub(super) of_session: bool,
     /// On another connection it would be carried out as well.
     repeatable: bool,
@@ -62,6 +65,14 @@ pub(super) struct Closing {
     pub(super) said: bool,
     /// It had been parked for its time.
     pub(super) expired: bool,
+}
+
+/// Why a connection is not served any more.
+pub(super) enum Served {
+    /// It was to be ended.
+    Ended,
+    /// Another one is to take its place.
+    Worn,
 }
 
 pub(super) struct EventLoop<P: Protocol> {
@@ -95,6 +106,9 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) open_by: Option<Instant>,
     pub(super) parked_at: Option<Instant>,
     pub(super) closing: Option<Closing>,
+    /// It has served its time, and another one is to take its place.
+    pub(super) leaving: Option<Leaving>,
+    pub(super) ready_since: Instant,
     pub(super) keep: Option<Keep>,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
@@ -148,6 +162,8 @@ impl<P: Protocol> EventLoop<P> {
             open_by: deadline,
             parked_at: None,
             closing: None,
+            leaving: None,
+            ready_since: now,
             keep: None,
             last_in: now,
             last_out: now,
@@ -156,29 +172,44 @@ impl<P: Protocol> EventLoop<P> {
     }
 
     /// Carries out operations until the connection ends.
-    pub(super) fn serve(&mut self) -> Result<(), Fail<P>> {
+    pub(super) fn serve(&mut self) -> Result<Served, Fail<P>> {
         loop {
-            self.take_requests();
-            self.pump()?;
-            if let Err(failure) = self.write() {
-                return Err(self.last_words(failure));
-            }
-            let progress = match self.read() {
-                Ok(progress) => progress,
-                // After the goodbye any end will do.
-                Err(_) if self.closing.as_ref().is_some_and(|closing| closing.said) => {
-                    return Ok(());
-                }
+            match self.turn() {
+                Ok(None) => {}
+                Ok(Some(served)) => return Ok(served),
+                // Nothing is under way on a connection that is being left.
+                Err(_) if self.leaving.is_some() => return Ok(Served::Worn),
                 Err(failure) => return Err(failure),
-            };
-            // At every turn: a server that never stops sending must not put them off.
-            let Some(until) = self.deadlines()? else {
-                return Ok(());
-            };
-            if !progress {
-                self.sleep(until)?;
             }
         }
+    }
+
+    fn turn(&mut self) -> Result<Option<Served>, Fail<P>> {
+        self.take_requests();
+        self.pump()?;
+        if self.leaving.as_ref().is_some_and(Leaving::is_over) {
+            return Ok(Some(Served::Worn));
+        }
+        let wrote = match self.write() {
+            Ok(wrote) => wrote,
+            Err(failure) => return Err(self.last_words(failure)),
+        };
+        let read = match self.read() {
+            Ok(read) => read,
+            // After the goodbye any end will do.
+            Err(_) if self.closing.as_ref().is_some_and(|closing| closing.said) => {
+                return Ok(Some(Served::Ended));
+            }
+            Err(failure) => return Err(failure),
+        };
+        // At every turn: a server that never stops sending must not put them off.
+        let Some(until) = self.deadlines()? else {
+            return Ok(Some(Served::Ended));
+        };
+        if !read && !(wrote && self.protocol.is_held_back()) {
+            self.sleep(until)?;
+        }
+        Ok(None)
     }
 
     pub(super) fn take_requests(&mut self) {
@@ -216,7 +247,7 @@ impl<P: Protocol> EventLoop<P> {
             |session| session.is_wanted(),
         );
         for (id, in_flight) in &self.in_flight {
-            if in_flight.standing && !in_flight.promise.is_wanted() {
+            if !in_flight.promise.is_wanted() {
                 self.protocol.give_up(*id);
             }
         }
@@ -280,8 +311,11 @@ impl<P: Protocol> EventLoop<P> {
             return made_way;
         }
         let mut progress = false;
-        if !self.ready {
+        if !self.ready || self.leaving.is_some() {
             return progress;
+        }
+        if self.is_worn() {
+            return self.leave();
         }
         while let Some(front) = self.queue.front() {
             match front {
@@ -289,7 +323,7 @@ impl<P: Protocol> EventLoop<P> {
                     if order.promise.is_wanted() && !self.protocol.accepts(&order.operation) {
                         progress |= self.protocol.make_way();
                         if !self.protocol.accepts(&order.operation) {
-                            return progress;
+                            return progress | (self.is_worn() && self.leave());
                         }
                     }
                 }
@@ -355,6 +389,7 @@ impl<P: Protocol> EventLoop<P> {
                 verb,
                 standing: P::is_standing(&order.operation),
                 was_repeated: order.was_repeated,
+                uncertain: order.uncertain,
                 of_session: order.of_session,
                 repeatable: P::is_repeatable(&order.operation) && !order.was_repeated,
                 skipped: 0,
@@ -373,23 +408,13 @@ impl<P: Protocol> EventLoop<P> {
             }
             Output::Ready => {
                 self.ready = true;
+                self.ready_since = Instant::now();
                 self.shared.counters.set_phase(None);
                 self.was_restored();
                 self.shared.set_readiness(Ok(()));
             }
             Output::Part(id, part) => return self.deliver(id, part),
-            Output::End(id, end) => {
-                if end.is_ok() {
-                    self.has_proved_itself();
-                }
-                if let Some(in_flight) = self.in_flight.remove(&id) {
-                    self.name_running();
-                    drop(in_flight.count);
-                    let end = end.map_err(Failure::Protocol);
-                    let end = end.map_err(|why| why.of_repeated::<P>(in_flight.was_repeated));
-                    in_flight.promise.finish(end);
-                }
-            }
+            Output::End(id, end) => self.finish(id, end),
             Output::Withdrawn(id) => {
                 self.in_flight.remove(&id);
                 self.name_running();
@@ -405,9 +430,26 @@ impl<P: Protocol> EventLoop<P> {
                 if let Some(closing) = &mut self.closing {
                     closing.deadline = earlier(closing.deadline, Some(soon));
                 }
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.done = true;
+                }
             }
         }
         Ok(())
+    }
+
+    /// Tells the caller of an operation how it ended.
+    pub(super) fn finish(&mut self, id: OperationId, end: Result<P::End, P::Failure>) {
+        if end.is_ok() {
+            self.has_proved_itself();
+        }
+        if let Some(in_flight) = self.in_flight.remove(&id) {
+            self.name_running();
+            drop(in_flight.count);
+            let end = end.map_err(Failure::Protocol);
+            let end = end.map_err(|why| why.of_repeated::<P>(in_flight.was_repeated));
+            in_flight.promise.finish(end);
+        }
     }
 
     pub(super) fn name_running(&self) {
@@ -474,9 +516,10 @@ impl<P: Protocol> EventLoop<P> {
                 .is_some_and(|only| only.promise.pause(self.settings.window))
     }
 
-    fn write(&mut self) -> Result<(), Fail<P>> {
+    /// Writes what the socket takes. Returns whether it took anything.
+    fn write(&mut self) -> Result<bool, Fail<P>> {
         if self.output.is_empty() || !self.writable {
-            return Ok(());
+            return Ok(false);
         }
         let before = self.output.len();
         let result = self.transport.write(&mut self.output);
@@ -487,7 +530,7 @@ impl<P: Protocol> EventLoop<P> {
             .fetch_add(written as u64, Ordering::Relaxed);
         self.last_out = Instant::now();
         self.writable = result.map_err(Failure::io)?;
-        Ok(())
+        Ok(written > 0)
     }
 
     /// Takes in what the server said before it stopped listening: answers count, and its own

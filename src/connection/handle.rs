@@ -85,6 +85,8 @@ pub(super) struct Order<P: Protocol> {
     pub count: Count,
     /// It has been sent before, on a connection that broke.
     pub was_repeated: bool,
+    /// It may have been carried out before, on a connection that broke.
+    pub uncertain: bool,
     /// It belongs to an exclusive session: on another connection it may mean something else.
     pub of_session: bool,
 }
@@ -357,6 +359,7 @@ impl<P: Protocol> Connection<P> {
             promise,
             count: Count::new(&self.0.counters),
             was_repeated: false,
+            uncertain: false,
             of_session: session.is_some(),
         };
         self.send(Request::Operation(order, session));

@@ -21,6 +21,7 @@ pub(crate) mod notice;
 mod opening;
 pub(crate) mod queue;
 pub(crate) mod recovery;
+mod renewal;
 pub(crate) mod settings;
 pub(crate) mod slot;
 mod timers;

@@ -13,11 +13,11 @@
 use std::time::{Duration, Instant};
 
 use super::clock::earlier;
-use super::event_loop::{EventLoop, Fail};
+use super::event_loop::{EventLoop, Fail, Served};
 use super::failure::{Failure, Phase};
 use super::handle::{Count, OperationPromise, Order, SignalPromise};
 use super::notice::Notice;
-use crate::protocol::machine::{Protocol, Salvaged, Verdict};
+use crate::protocol::machine::{Output, Protocol, Salvaged, Verdict};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
 
@@ -35,6 +35,8 @@ pub(crate) enum Persistence {
 pub(super) struct Recovery {
     /// It has been ready before.
     pub was_ready: bool,
+    /// It is opened anew because it had served its time, not because it was lost.
+    pub is_renewal: bool,
     /// Attempts since it was last of use.
     failed: u32,
     lost_at: Option<Instant>,
@@ -79,7 +81,8 @@ impl<P: Protocol> EventLoop<P> {
     pub(super) fn run(mut self) {
         let result = loop {
             match self.open().and_then(|()| self.serve()) {
-                Ok(()) => break Ok(()),
+                Ok(Served::Ended) => break Ok(()),
+                Ok(Served::Worn) => self.renew(),
                 Err(failure) => {
                     if let Err(failure) = self.recover(failure) {
                         break Err(failure);
@@ -107,7 +110,8 @@ impl<P: Protocol> EventLoop<P> {
 
     /// Tells those who are interested that the connection is ready again.
     pub(super) fn was_restored(&mut self) {
-        if self.recovery.was_ready {
+        let is_renewal = std::mem::take(&mut self.recovery.is_renewal);
+        if self.recovery.was_ready && !is_renewal {
             let attempts = self.recovery.failed;
             log::info!(
                 "{} connection {} to {} is there again",
@@ -130,6 +134,7 @@ impl<P: Protocol> EventLoop<P> {
     /// # Errors
     /// There is no further attempt.
     fn recover(&mut self, failure: Fail<P>) -> Result<(), Fail<P>> {
+        self.recovery.is_renewal = false;
         if !self.recovery.was_ready || self.closing.is_some() {
             return Err(failure);
         }
@@ -202,21 +207,25 @@ impl<P: Protocol> EventLoop<P> {
         let mut lost = self.queue.break_session();
         // What a session that is over has left unsent.
         lost.extend(self.queue.take(|order| order.of_session));
-        let mut salvaged: Vec<Salvaged<P>> = self.protocol.salvage();
+        let mut salvaged = self.settle();
         let mut again = Vec::new();
         for (id, in_flight) in std::mem::take(&mut self.in_flight) {
             let at = salvaged.iter().position(|one| one.id == id);
-            let salvaged = at.map(|at| salvaged.swap_remove(at)).filter(|one| {
+            let salvaged = at.map(|at| salvaged.swap_remove(at));
+            let undone = salvaged.as_ref().is_some_and(|one| one.undone);
+            let next = salvaged.and_then(|one| {
                 let first_time = !one.sent || !in_flight.was_repeated;
                 let may_go_on = in_flight.standing || (first_time && !in_flight.of_session);
-                may_go_on && in_flight.promise.is_wanted()
+                let may_go_on = may_go_on && in_flight.promise.is_wanted();
+                one.again.filter(|_| may_go_on).map(|it| (it, one.sent))
             });
-            match salvaged {
-                Some(salvaged) => again.push(Order {
-                    operation: salvaged.operation,
+            match next {
+                Some((operation, sent)) => again.push(Order {
+                    operation,
                     promise: in_flight.promise,
                     count: in_flight.count,
-                    was_repeated: in_flight.was_repeated || salvaged.sent,
+                    was_repeated: in_flight.was_repeated || sent,
+                    uncertain: in_flight.uncertain || !undone,
                     of_session: false,
                 }),
                 None => {
@@ -240,6 +249,25 @@ impl<P: Protocol> EventLoop<P> {
         self.name_running();
     }
 
+    /// Ends what has an end although the connection broke, and notes what is known to have had no
+    /// effect. Returns what the protocol knows about the rest.
+    pub(super) fn settle(&mut self) -> Vec<Salvaged<P>> {
+        let salvaged = self.protocol.salvage(self.output.written());
+        while let Some(output) = self.protocol.poll() {
+            if let Output::End(id, end) = output {
+                self.finish(id, end);
+            }
+        }
+        for one in &salvaged {
+            if let Some(in_flight) = self.in_flight.get(&one.id) {
+                if one.undone && !in_flight.uncertain {
+                    in_flight.promise.uncommit();
+                }
+            }
+        }
+        salvaged
+    }
+
     /// Whether the connection is to be opened anew.
     fn is_wanted(&mut self) -> bool {
         self.take_requests();
@@ -256,7 +284,7 @@ impl<P: Protocol> EventLoop<P> {
     }
 
     /// Forgets everything about the connection that has broken.
-    fn begin_anew(&mut self) {
+    pub(super) fn begin_anew(&mut self) {
         self.protocol = (self.make)();
         self.input = ReceiveBuffer::new();
         self.output = SendBuffer::new();

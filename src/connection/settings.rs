@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub open_timeout: Option<Duration>,
     /// How long a parked connection is kept.
     pub idle_timeout: Duration,
+    /// How long a connection is used before another one takes its place.
+    pub max_age: Option<Duration>,
     /// How long an authenticated connection stays silent before it sends something harmless.
     pub keep_alive: Option<Duration>,
     /// How long a server may be silent after the last caller has given up waiting for it.

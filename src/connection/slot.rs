@@ -125,6 +125,12 @@ impl<T, E, F> Promise<T, E, F> {
         written.is_ok() || written == Err(WRITTEN)
     }
 
+    /// Takes [`Promise::commit`] back: it is known that the operation has had no effect.
+    pub(crate) fn uncommit(&self) {
+        let state = &self.slot.state;
+        let _ = state.compare_exchange(WRITTEN, QUEUED, Ordering::SeqCst, Ordering::SeqCst);
+    }
+
     pub(crate) fn is_wanted(&self) -> bool {
         matches!(self.slot.state.load(Ordering::SeqCst), QUEUED | WRITTEN)
     }

@@ -49,6 +49,10 @@ impl<P: Protocol> EventLoop<P> {
         until = earlier(until, self.hooks.housekeeping(self.shared.id, now));
         until = earlier(until, self.keep_alive(now));
         until = earlier(until, self.stalled(now)?);
+        until = earlier(
+            until,
+            self.leaving.as_ref().and_then(|leaving| leaving.until),
+        );
         Ok(Some(until))
     }
 

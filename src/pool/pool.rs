@@ -201,6 +201,11 @@ impl<P: Protocol> Pool<P> {
         }
     }
 
+    /// The protocol's name, for log lines.
+    pub(crate) fn protocol(&self) -> &'static str {
+        self.settings.protocol
+    }
+
     /// The most connections that may be open.
     pub(crate) fn quota_limit(&self) -> usize {
         self.quota.limit()

@@ -65,8 +65,20 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     fn make_way(&mut self) -> bool;
 
     /// Ends an operation whose caller has given up, where that can be done before its reply has
-    /// come: a standing one. Returns whether that changed anything.
+    /// come: a standing one, or one that the gate has not let out. Returns whether that changed
+    /// anything.
     fn give_up(&mut self, id: OperationId) -> bool;
+
+    /// Whether there is more to write as soon as the send buffer has room.
+    fn is_held_back(&self) -> bool {
+        false
+    }
+
+    /// Whether the connection has served its time: it accepts nothing any more, and a new one is
+    /// to take its place.
+    fn is_worn(&self) -> bool {
+        false
+    }
 
     /// When `elapsed` is to be called next.
     fn wakes_at(&self) -> Option<Instant>;
@@ -80,8 +92,9 @@ pub(crate) trait Protocol: Send + Sized + 'static {
 
     /// Takes the operations out that may be carried out on another connection, now that this
     /// one has broken: those of which the server has seen nothing, and those that may be
-    /// repeated, without what their callers have had of them.
-    fn salvage(&mut self) -> Vec<Salvaged<Self>>;
+    /// repeated, without what their callers have had of them. `written`: how many bytes have been
+    /// given to the socket. What has an end all the same is told by `poll`.
+    fn salvage(&mut self, written: u64) -> Vec<Salvaged<Self>>;
 
     /// What a failure means for the next attempt to connect.
     fn verdict(failure: &Self::Failure) -> Verdict;
@@ -124,12 +137,15 @@ pub(crate) trait Protocol: Send + Sized + 'static {
     fn name_of(operation: &Self::Operation) -> &'static str;
 }
 
-/// An operation that may be carried out on another connection.
+/// An operation that may be carried out on another connection, or has had no effect on this one.
 pub(crate) struct Salvaged<P: Protocol> {
     pub id: OperationId,
-    pub operation: P::Operation,
+    /// What is to be carried out, if it may be.
+    pub again: Option<P::Operation>,
     /// The server may have seen some of it.
     pub sent: bool,
+    /// It has had no effect on the server, and will have none.
+    pub undone: bool,
 }
 
 /// What a failure means for the next attempt to connect.

@@ -3,3 +3,4 @@
 pub(crate) mod imap;
 pub(crate) mod machine;
 pub(crate) mod sasl;
+pub(crate) mod smtp;

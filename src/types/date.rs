@@ -230,6 +230,21 @@ impl DateTime {
         self.offset_minutes
     }
 
+    /// As RFC 3339 has it, such as `1996-07-17T02:44:25-07:00`.
+    pub(crate) fn to_rfc3339(self) -> String {
+        let offset = self.offset_minutes.unsigned_abs();
+        let zone = match self.offset_minutes {
+            0 => "Z".to_owned(),
+            minutes => {
+                let sign = if minutes < 0 { '-' } else { '+' };
+                format!("{sign}{:02}:{:02}", offset / 60, offset % 60)
+            }
+        };
+        let Date { year, month, day } = self.date;
+        let (hour, minute, second) = (self.hour, self.minute, self.second);
+        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{zone}")
+    }
+
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.trim_start_matches(' ').splitn(3, ' ');
         let date = Date::parse(parts.next()?)?;

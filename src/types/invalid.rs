@@ -26,3 +26,10 @@ impl InvalidArgument {
         self.reason
     }
 }
+
+/// For conversions that cannot fail.
+impl From<std::convert::Infallible> for InvalidArgument {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}

@@ -21,4 +21,5 @@ pub(crate) mod response_code;
 pub(crate) mod secret;
 pub(crate) mod section;
 pub(crate) mod set;
+pub(crate) mod smtp;
 pub(crate) mod utf7;

@@ -21,6 +21,8 @@ pub(crate) struct SendBuffer {
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
     len: usize,
+    /// All bytes that were ever appended.
+    total: u64,
 }
 
 impl SendBuffer {
@@ -32,6 +34,7 @@ impl SendBuffer {
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.len += bytes.len();
+        self.total += bytes.len() as u64;
     }
 
     /// Appends `bytes`, without a copy where they are many.
@@ -42,6 +45,7 @@ impl SendBuffer {
         }
         self.close_tail();
         self.len += bytes.len();
+        self.total += bytes.len() as u64;
         self.pieces.push_back(bytes.clone());
     }
 
@@ -51,6 +55,16 @@ impl SendBuffer {
 
     pub(crate) fn len(&self) -> usize {
         self.len
+    }
+
+    /// How many bytes have been appended since the connection was opened.
+    pub(crate) fn appended(&self) -> u64 {
+        self.total
+    }
+
+    /// How many of them have been written.
+    pub(crate) fn written(&self) -> u64 {
+        self.total - self.len as u64
     }
 
     /// The bytes to write next, as one slice.

@@ -244,7 +244,7 @@ impl Protocol for Session {
         self.follow_elapsed(now, free)
     }
 
-    fn salvage(&mut self) -> Vec<Salvaged<Self>> {
+    fn salvage(&mut self, _: u64) -> Vec<Salvaged<Self>> {
         self.salvage_operations()
     }
 

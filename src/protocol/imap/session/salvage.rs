@@ -29,8 +29,9 @@ impl Session {
             }
             salvaged.push(Salvaged {
                 id,
-                operation,
+                again: Some(operation),
                 sent: active.sent,
+                undone: !active.sent,
             });
         }
         salvaged

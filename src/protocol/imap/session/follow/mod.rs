@@ -394,7 +394,7 @@ impl Session {
         }
         Some(Salvaged {
             id: follow.id,
-            operation: Operation {
+            again: Some(Operation {
                 target: Some(follow.target),
                 request: Request::Follow(Follow {
                     known: follow.known,
@@ -402,8 +402,9 @@ impl Session {
                     poll: follow.poll,
                     renew: follow.renew,
                 }),
-            },
+            }),
             sent: false,
+            undone: true,
         })
     }
 

@@ -582,7 +582,7 @@ fn flags_that_somebody_else_was_told_are_looked_up() {
 }
 
 fn salvaged(it: &mut Followed) -> Salvaged<crate::protocol::imap::session::Session> {
-    let mut salvaged = it.rig.session.salvage();
+    let mut salvaged = it.rig.session.salvage(0);
     assert_eq!(salvaged.len(), 1);
     salvaged.pop().unwrap()
 }
@@ -595,7 +595,7 @@ fn it_goes_on_where_it_was_on_another_connection() {
         let first = salvaged(&mut it);
         assert!(!first.sent && first.id == 0);
         it = Followed::ready(usize::MAX, WITH_MOD_SEQS);
-        it.rig.submit(first.operation).unwrap();
+        it.rig.submit(first.again.unwrap()).unwrap();
         it.free();
         if round == 1 {
             // It breaks again before anything is known.
@@ -616,7 +616,7 @@ fn it_goes_on_where_it_was_on_another_connection() {
 fn what_its_caller_gave_up_is_not_continued() {
     let mut it = Followed::idling(usize::MAX);
     it.rig.session.give_up(0);
-    assert!(it.rig.session.salvage().is_empty());
+    assert!(it.rig.session.salvage(0).is_empty());
 }
 
 #[test]
