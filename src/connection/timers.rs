@@ -19,6 +19,9 @@ impl<P: Protocol> EventLoop<P> {
             if self.closing.is_some() {
                 return Err(Failure::Closed);
             }
+            if self.is_given_up() {
+                return Err(Failure::EndOfStream);
+            }
             if self.open_by.is_some_and(|open_by| now >= open_by) {
                 return Err(Failure::TimedOut(Phase::Login));
             }

@@ -1,0 +1,98 @@
+//! What is still held, or waited for, when nobody has any use for it.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use mailpool::*;
+
+use crate::scripted::body;
+use crate::support::{USER, builder, message, server_with};
+use crate::threads::{LONG, bounded, elsewhere, uid, uids, until, until_received};
+
+fn slow() -> Backoff {
+    Backoff::new()
+        .first_delay(Duration::from_secs(6_000))
+        .max_delay(Duration::from_secs(6_000))
+}
+
+/// Runs `call` on another thread; panics if it takes longer than 10 s.
+fn soon<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(call()));
+    receiver
+        .recv_timeout(Duration::from_secs(10))
+        .unwrap_or_else(|_| panic!("hangs: {what}"))
+}
+
+#[test]
+fn a_lost_connection_that_is_given_back_gives_its_permit_back() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .reconnect(slow())
+            .timeout(LONG)
+            .connect()
+            .unwrap();
+        let outside = client.clone();
+        server.faults_for(2).hold("NOOP");
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let _connection = outside.create_connection().unwrap();
+                threads.spawn(|| {
+                    until_received(&server, "NOOP", 1);
+                    server.reset(2);
+                });
+                outside
+                    .with_timeout(Duration::from_millis(300))
+                    .noop()
+                    .unwrap_err();
+            });
+        });
+        let result = elsewhere(move || {
+            let _connection = client.create_connection_timeout(Duration::from_secs(10))?;
+            client.noop()
+        });
+        assert!(result.is_ok(), "{result:?}");
+    });
+}
+
+#[test]
+fn what_is_left_of_a_session_does_not_fail_for_a_reply_that_nobody_wants() {
+    bounded(|| {
+        let server = server_with(3);
+        let client = builder(&server)
+            .limits(Limits::default().max_skipped(1000))
+            .timeout(Duration::from_secs(20))
+            .connect()
+            .unwrap();
+        let session = client.exclusive().unwrap();
+        let inbox = session.mailbox("INBOX");
+        inbox.select().unwrap();
+        server
+            .faults()
+            .never_answer("UID FETCH")
+            .never_answer("UID FETCH");
+        let first = inbox.fetch([uid(1)], body()).unwrap();
+        until_received(&server, "UID FETCH", 1);
+        let mut second = inbox.fetch(uids(2, 3), body()).unwrap();
+        until_received(&server, "UID FETCH", 2);
+        drop((first, session));
+        server.faults().clear();
+        let before = client.stats().bytes_received;
+        let nobodys = format!(
+            "* 1 FETCH (UID 1 BODY[] {{2000}}\r\n{})\r\n",
+            "x".repeat(2000)
+        );
+        assert!(server.send_to(1, nobodys));
+        until("it has come", || {
+            client.stats().bytes_received > before + 2000
+        });
+        let two = String::from_utf8(message(1)).unwrap();
+        let wanted = format!("* 2 FETCH (UID 2 BODY[] {{{}}}\r\n{two})\r\n", two.len());
+        server.send_to(1, wanted);
+        let got = second.next().unwrap().map(|one| one.uid().get());
+        assert!(matches!(got, Ok(2)), "{got:?}");
+        server.reset_all();
+    });
+}
