@@ -58,6 +58,38 @@ fn a_lost_connection_that_is_given_back_gives_its_permit_back() {
 }
 
 #[test]
+fn a_scope_does_not_wait_for_a_connection_that_none_of_its_tasks_needs() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .timeout(LONG)
+            .connect()
+            .unwrap();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let holder = client.spawn(move |_| {
+            let _ = wait.recv();
+            Ok(())
+        });
+        until("it runs", || client.stats().tasks == 1);
+        let other = client.clone();
+        soon("the scope", move || {
+            other
+                .scope(|scope| {
+                    let task = scope.spawn(|client| client.noop());
+                    until("it waits", || other.stats().waiting == 1);
+                    task.cancel();
+                    assert!(task.join().unwrap_err().is_cancelled());
+                })
+                .unwrap();
+        });
+        assert_eq!(client.stats().waiting, 0);
+        drop(go_on);
+        holder.join().unwrap();
+    });
+}
+
+#[test]
 fn what_is_left_of_a_session_does_not_fail_for_a_reply_that_nobody_wants() {
     bounded(|| {
         let server = server_with(3);
