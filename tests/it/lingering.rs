@@ -90,6 +90,56 @@ fn a_scope_does_not_wait_for_a_connection_that_none_of_its_tasks_needs() {
 }
 
 #[test]
+fn a_watcher_that_rests_ends_with_its_client() {
+    bounded(|| {
+        let server = server_with(1);
+        server.store().create_mailbox(USER.0, "Old");
+        let client = builder(&server).timeout(LONG).connect().unwrap();
+        let options =
+            WatchOptions::new().idle(IdleOptions::new().poll_every(Duration::from_secs(6_000)));
+        let mut watcher = client.watch_with(["INBOX", "Old"], options).unwrap();
+        for _ in 0..2 {
+            watcher.next_timeout(LONG).unwrap().change.unwrap();
+        }
+        client.shutdown(LONG).unwrap();
+        assert!(soon("the watcher", move || watcher.next()).is_none());
+    });
+}
+
+#[test]
+fn a_watcher_whose_time_is_up_does_not_wait_for_its_receiver() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server).timeout(LONG).connect().unwrap();
+        let token = CancelToken::new();
+        let watcher = client
+            .with_cancel(&token)
+            .watch_with(["INBOX"], WatchOptions::new().events_waiting(1))
+            .unwrap();
+        let has_scope = |client: &ImapClient| {
+            let holders = client.stats().holders;
+            holders.iter().any(|holder| holder.role == Role::Scope)
+                || holders.iter().any(|holder| holder.role == Role::Task)
+        };
+        until("it follows", || {
+            format!("{watcher:?}").contains("waiting: 1")
+        });
+        for _ in 0..2 {
+            let append = Append::new(message(0));
+            client.mailbox("INBOX").append(append).unwrap();
+        }
+        // Nothing tells that it waits for its receiver with the next one.
+        std::thread::sleep(Duration::from_millis(300));
+        token.cancel_after(Duration::from_millis(50));
+        let other = client.clone();
+        soon("the watcher's connection", move || {
+            until("it is given back", || !has_scope(&other));
+        });
+        drop(watcher);
+    });
+}
+
+#[test]
 fn what_is_left_of_a_session_does_not_fail_for_a_reply_that_nobody_wants() {
     bounded(|| {
         let server = server_with(3);
