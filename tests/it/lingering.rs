@@ -178,3 +178,20 @@ fn what_is_left_of_a_session_does_not_fail_for_a_reply_that_nobody_wants() {
         server.reset_all();
     });
 }
+
+#[test]
+fn a_no_to_what_has_been_done_in_part_is_no_rejection() {
+    bounded(|| {
+        let server = server_with(2);
+        let client = builder(&server).timeout(LONG).connect().unwrap();
+        server.store().create_mailbox(USER.0, "Old");
+        let inbox = client.mailbox("INBOX");
+        inbox.select().unwrap();
+        server.faults().respond(
+            "UID MOVE",
+            "* OK [COPYUID 1 1 1] one of them\r\n* 1 EXPUNGE\r\n{tag} NO not the other\r\n",
+        );
+        let error = inbox.move_to(uids(1, 2), "Old").unwrap_err();
+        assert_eq!(error.certainty(), Certainty::MaybeExecuted, "{error:?}");
+    });
+}

@@ -26,6 +26,7 @@ impl Session {
             Framed::Refused(refused) => self.refused(&refused),
             Framed::Frame(frame) if self.stream.is_some() => {
                 self.rest_of_stream(&frame);
+                self.tell_news();
                 Ok(())
             }
             Framed::Frame(frame) => self.response(&frame, input),
@@ -183,13 +184,14 @@ impl Session {
             }
             self.after_success(id);
         } else {
+            let partly = active.has_begun();
             // MODIFIED may come with NO (RFC 7162 §3.1.3).
             active.fail(Failure::Rejected {
                 verb,
                 status: super::operation::status_name(status),
                 code: code.map(Box::new),
                 text,
-                partly: false,
+                partly,
             });
         }
         self.command_done(id);
