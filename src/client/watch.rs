@@ -160,7 +160,8 @@ impl ImapClient {
     }
 
     /// As [`watch_with`](Self::watch_with), with a callback: it is called on a thread of the
-    /// watcher's own, one event after the other, and may use the client.
+    /// watcher's own, one event after the other, and may use the client. The iterator that is
+    /// returned yields nothing, and ends when the watching does.
     ///
     /// # Errors
     /// The same.
@@ -274,9 +275,11 @@ impl Watcher {
     }
 
     fn call(&mut self, mut callback: impl FnMut(WatchEvent) + Send + 'static) -> Result<()> {
-        let events = std::mem::replace(&mut self.events, never());
+        let (lasts, over) = bounded(0);
+        let events = std::mem::replace(&mut self.events, over);
         let token = self.token.clone();
         self.spawn("imap-watch-call", move || {
+            let _lasts = lasts;
             for event in &events {
                 if token.is_cancelled() {
                     return;

@@ -107,6 +107,24 @@ fn a_watcher_that_rests_ends_with_its_client() {
 }
 
 #[test]
+fn a_watcher_with_a_callback_ends_for_those_who_wait_for_its_end() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server).timeout(LONG).connect().unwrap();
+        let (told, is_told) = mpsc::channel();
+        let mut watcher = client
+            .watch_each(["INBOX"], WatchOptions::new(), move |event| {
+                told.send(event.change.is_ok()).unwrap();
+            })
+            .unwrap();
+        assert!(is_told.recv_timeout(LONG).unwrap());
+        assert!(watcher.next_timeout(Duration::from_millis(30)).is_none());
+        watcher.stop();
+        assert!(soon("the watcher", move || watcher.next()).is_none());
+    });
+}
+
+#[test]
 fn a_watcher_whose_time_is_up_does_not_wait_for_its_receiver() {
     bounded(|| {
         let server = server_with(1);
