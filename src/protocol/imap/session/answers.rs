@@ -109,6 +109,11 @@ impl Session {
         text: String,
         input: &ReceiveBuffer,
     ) -> Result<(), Failure> {
+        if status == Status::Bad && tag.eq_ignore_ascii_case(b"DONE") && self.dones > 0 {
+            self.dones -= 1;
+            log::debug!("imap: DONE came after the server had ended IDLE by itself");
+            return Ok(());
+        }
         let index = tag_number(tag)
             .and_then(|number| self.commands.iter().position(|one| one.tag == number));
         let Some(command) = index.and_then(|index| self.commands.remove(index)) else {
