@@ -1,7 +1,7 @@
 //! Background tasks that borrow.
 
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 use std::thread::{Builder, Scope};
@@ -39,6 +39,25 @@ struct State<'scope, C> {
     jobs: VecDeque<(u64, Job<'scope, C>)>,
     workers: usize,
     next: u64,
+    /// Of the workers that wait for a connection.
+    waiting: BTreeMap<u64, CancelToken>,
+}
+
+impl<C> State<'_, C> {
+    /// The workers that wait for a connection without a job to be done with it.
+    fn idle(&mut self) -> Vec<CancelToken> {
+        if !self.jobs.is_empty() {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.waiting).into_values().collect()
+    }
+}
+
+/// Ends the waits of these workers.
+fn release(idle: Vec<CancelToken>) {
+    for token in idle {
+        token.cancel();
+    }
 }
 
 /// Panics that nobody has been told of, by the number of their task.
@@ -146,14 +165,27 @@ impl<C> Workers<'_, C> {
     /// Carries out jobs until there are none left.
     fn work(&self) {
         loop {
+            let token = CancelToken::new();
             let mut state = self.state.lock();
             if state.jobs.is_empty() {
                 state.workers -= 1;
                 return;
             }
+            state.next += 1;
+            let number = state.next;
+            state.waiting.insert(number, token.clone());
             drop(state);
-            let connection = (self.bind)(&self.client);
-            let job = self.state.lock().jobs.pop_front();
+            let connection = (self.bind)(&(self.view)(&self.client, &token));
+            let mut state = self.state.lock();
+            state.waiting.remove(&number);
+            if connection.is_err() && token.is_cancelled() {
+                // There was nothing left to be done with it.
+                continue;
+            }
+            let job = state.jobs.pop_front();
+            let idle = state.idle();
+            drop(state);
+            release(idle);
             match (job, connection) {
                 // Withdrawn meanwhile, or taken by another worker.
                 (None, _) => {}
@@ -171,7 +203,9 @@ impl<C> Workers<'_, C> {
         let mut state = self.state.lock();
         let at = state.jobs.iter().position(|(of, _)| *of == id);
         let job = at.and_then(|at| state.jobs.remove(at));
+        let idle = state.idle();
         drop(state);
+        release(idle);
         if let Some((_, job)) = job {
             job(self, Err(Error::not_sent(ErrorKind::Cancelled)));
         }
@@ -184,7 +218,11 @@ struct Abandon<'a, 'scope, C>(&'a Workers<'scope, C>);
 impl<C> Drop for Abandon<'_, '_, C> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let jobs = std::mem::take(&mut self.0.state.lock().jobs);
+            let mut state = self.0.state.lock();
+            let jobs = std::mem::take(&mut state.jobs);
+            let idle = state.idle();
+            drop(state);
+            release(idle);
             for (_, job) in jobs {
                 job(self.0, Err(Error::not_sent(ErrorKind::Cancelled)));
             }
@@ -291,6 +329,7 @@ where
                 jobs: VecDeque::new(),
                 workers: 0,
                 next: 0,
+                waiting: BTreeMap::new(),
             }),
             panics: Arc::clone(&panics),
         });

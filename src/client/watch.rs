@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded, never, select};
+use crossbeam_channel::{Receiver, Sender, at, bounded, never, select};
 
 use super::call::{self, Next};
 use super::handle;
@@ -18,8 +18,9 @@ use crate::connection::cancel::{self, CancelToken, Notify, Stopped, Until, Watch
 use crate::connection::clock;
 use crate::connection::failure::Phase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::pool::notices::Told;
 use crate::protocol::imap::session::operation::{End, Follow, Known, Part, Request};
-use crate::sync::{Condvar, Mutex};
+use crate::sync::Mutex;
 use crate::types::listing::MailboxStatus;
 use crate::types::mailbox_change::MailboxChange;
 use crate::types::mailbox_name::MailboxName;
@@ -159,7 +160,8 @@ impl ImapClient {
     }
 
     /// As [`watch_with`](Self::watch_with), with a callback: it is called on a thread of the
-    /// watcher's own, one event after the other, and may use the client.
+    /// watcher's own, one event after the other, and may use the client. The iterator that is
+    /// returned yields nothing, and ends when the watching does.
     ///
     /// # Errors
     /// The same.
@@ -211,22 +213,20 @@ impl Watcher {
         );
         let (followed, polled) = names.split_at(followed);
         let (sender, events) = bounded(options.waiting);
-        let (stopped, stop) = bounded::<()>(0);
-        let closing = Arc::new(Closing(Mutex::new(Some(stopped)), token.clone()));
+        let closing = Arc::new(Closing(Mutex::new(bounded(0))));
         let mut watcher = Self {
             token: token.clone(),
             events,
             threads: Vec::new(),
             _closing: token.watch(Arc::clone(&closing) as Arc<dyn Notify>),
         };
-        // Cancelled before anybody watched.
-        closing.notify();
         let mut view = client.with_cancel(&token);
         // Waiting is its purpose.
         view.patience.deadline = None;
         let outlet = Outlet {
             sender,
-            stop,
+            closing,
+            client: view.clone(),
             token: token.clone(),
         };
         for name in followed {
@@ -271,9 +271,11 @@ impl Watcher {
     }
 
     fn call(&mut self, mut callback: impl FnMut(WatchEvent) + Send + 'static) -> Result<()> {
-        let events = std::mem::replace(&mut self.events, never());
+        let (lasts, over) = bounded(0);
+        let events = std::mem::replace(&mut self.events, over);
         let token = self.token.clone();
         self.spawn("imap-watch-call", move || {
+            let _lasts = lasts;
             for event in &events {
                 if token.is_cancelled() {
                     return;
@@ -352,8 +354,8 @@ fn followed(quota: usize, mailboxes: usize, wanted: usize) -> usize {
 #[derive(Clone)]
 struct Outlet {
     sender: Sender<WatchEvent>,
-    /// Ends when the watching does.
-    stop: Receiver<()>,
+    closing: Arc<Closing>,
+    client: ImapClient,
     token: CancelToken,
 }
 
@@ -364,48 +366,49 @@ impl Outlet {
             mailbox: mailbox.clone(),
             change,
         };
-        if self.token.is_cancelled() {
-            return false;
-        }
-        select! {
-            send(self.sender, event) -> sent => sent.is_ok(),
-            recv(self.stop) -> _ => false,
+        loop {
+            let changed = self.closing.changed();
+            if self.token.is_cancelled() {
+                return false;
+            }
+            let until = Until::default().with(Some(self.token.clone()));
+            let over = until.moment().map_or_else(never, at);
+            select! {
+                send(self.sender, event) -> sent => return sent.is_ok(),
+                recv(changed) -> _ => {}
+                recv(over) -> _ => {}
+            }
         }
     }
 
-    /// Lets `time` pass. `false`: the watching is over.
+    /// Lets `time` pass. `false`: the watching is over, or the client is shut down.
     fn rest(&self, time: Duration) -> bool {
         let until = Until::deadline(clock::after(time)).with(Some(self.token.clone()));
-        let sleeper = Arc::new(Sleeper::default());
-        let _watch = until.watch(|| Arc::clone(&sleeper) as Arc<dyn Notify>);
-        let mut asleep = sleeper.0.lock();
+        let notices = self.client.pool().notices.subscribe();
         loop {
-            if let Some(stopped) = until.wait(&sleeper.1, &mut asleep) {
-                return stopped == Stopped::TimedOut;
+            match notices.next(&until) {
+                Ok(Told::Over) => return false,
+                Ok(Told::Notice(..) | Told::Missed(_)) => {}
+                Err(stopped) => return stopped == Stopped::TimedOut,
             }
         }
     }
 }
 
-/// Somebody who rests.
-#[derive(Default)]
-struct Sleeper(Mutex<()>, Condvar);
+/// Ends a channel, and begins another one, when something becomes of the token.
+struct Closing(Mutex<(Sender<()>, Receiver<()>)>);
 
-impl Notify for Sleeper {
-    fn notify(&self) {
-        drop(self.0.lock());
-        self.1.notify_all();
+impl Closing {
+    /// Ends when the token is cancelled, or gets another deadline.
+    fn changed(&self) -> Receiver<()> {
+        self.0.lock().1.clone()
     }
 }
 
-/// Ends a channel when the token is cancelled.
-struct Closing(Mutex<Option<Sender<()>>>, CancelToken);
-
 impl Notify for Closing {
     fn notify(&self) {
-        if self.1.is_cancelled() {
-            drop(self.0.lock().take());
-        }
+        let before = std::mem::replace(&mut *self.0.lock(), bounded(0));
+        drop(before);
     }
 }
 

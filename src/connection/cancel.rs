@@ -63,8 +63,14 @@ pub(crate) trait Notify: Send + Sync {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for (parent, key) in &self.parents {
-            parent.0.state.lock().children.remove(key);
+        // One after the other and not each inside its child's: a chain may be long, and the stack
+        // is not.
+        let mut parents = std::mem::take(&mut self.parents);
+        while let Some((parent, key)) = parents.pop() {
+            parent.0.state.lock().children.remove(&key);
+            if let Some(mut last) = Arc::into_inner(parent.0) {
+                parents.append(&mut last.parents);
+            }
         }
     }
 }
@@ -366,6 +372,19 @@ mod tests {
         }
         let state = token.0.state.lock();
         assert!(state.children.is_empty() && state.waiters.is_empty());
+    }
+
+    #[test]
+    fn a_long_chain_of_tokens_is_cancelled_and_dropped_without_a_deep_stack() {
+        let first = CancelToken::new();
+        let mut last = first.child();
+        for _ in 0..200_000 {
+            last = last.child();
+        }
+        first.cancel();
+        assert!(last.is_cancelled());
+        drop(last);
+        assert!(first.0.state.lock().children.is_empty());
     }
 
     #[test]

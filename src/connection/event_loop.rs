@@ -59,6 +59,13 @@ pub(super) struct InFlight<P: Protocol> {
     skipped: usize,
 }
 
+impl<P: Protocol> InFlight<P> {
+    /// Whether it would survive its connection.
+    fn goes_on(&self) -> bool {
+        self.standing || (self.repeatable && !self.of_session)
+    }
+}
+
 /// The connection is to be ended.
 pub(super) struct Closing {
     pub(super) deadline: Option<Instant>,
@@ -491,7 +498,7 @@ impl<P: Protocol> EventLoop<P> {
         if skipped > limit
             && !self.settings.backoff.is_exhausted(0, Duration::ZERO)
             && !self.queue.is_owned()
-            && others.all(|one| one.repeatable || one.standing || !one.promise.is_wanted())
+            && others.all(|one| one.goes_on() || !one.promise.is_wanted())
         {
             return Err(Failure::Unwanted { limit });
         }

@@ -152,6 +152,9 @@ impl<P: Protocol> EventLoop<P> {
         if self.closing.is_some() {
             return Err(Failure::Closed);
         }
+        if self.is_given_up() {
+            return Err(Failure::EndOfStream);
+        }
         if until.is_some_and(|until| Instant::now() >= until) {
             let phase = self.shared.counters.phase().unwrap_or(Phase::Login);
             return Err(Failure::TimedOut(phase));

@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use super::clock::earlier;
-use super::event_loop::{EventLoop, Fail, Served};
+use super::event_loop::{EventLoop, Fail, InFlight, Served};
 use super::failure::{Failure, Phase};
 use super::handle::{Count, OperationPromise, Order, SignalPromise};
 use super::notice::Notice;
@@ -44,9 +44,31 @@ pub(super) struct Recovery {
     on_trial_since: Option<Instant>,
 }
 
+impl Recovery {
+    fn prove(&mut self) {
+        self.failed = 0;
+        self.lost_at = None;
+        self.on_trial_since = None;
+    }
+
+    fn prove_by_lasting(&mut self, now: Instant) {
+        let since = self.on_trial_since;
+        if since.is_some_and(|since| now.saturating_duration_since(since) >= TRIAL) {
+            self.prove();
+        }
+    }
+
+    /// It is gone. Nothing may have woken the thread since its trial was over.
+    fn lose(&mut self, now: Instant) {
+        self.prove_by_lasting(now);
+        self.on_trial_since = None;
+    }
+}
+
 /// Callers whose operations fail with their connection.
 pub(super) struct Broken<P: Protocol> {
-    pub operations: Vec<(OperationPromise<P>, Count)>,
+    /// With whether they had been sent before, on an earlier connection.
+    pub operations: Vec<(OperationPromise<P>, Count, bool)>,
     pub signals: Vec<SignalPromise<P>>,
 }
 
@@ -60,11 +82,17 @@ impl<P: Protocol> Default for Broken<P> {
 }
 
 impl<P: Protocol> Broken<P> {
+    fn add(&mut self, orders: Vec<Order<P>>) {
+        let orders = orders.into_iter();
+        self.operations
+            .extend(orders.map(|order| (order.promise, order.count, order.was_repeated)));
+    }
+
     /// Tells them. Who tries again at once must find the connection in its new state.
     pub(super) fn tell(&mut self, failure: &Fail<P>) {
-        for (promise, count) in self.operations.drain(..) {
+        for (promise, count, was_repeated) in self.operations.drain(..) {
             drop(count);
-            promise.finish(Err(failure.clone()));
+            promise.finish(Err(failure.clone().of_repeated::<P>(was_repeated)));
         }
         for promise in self.signals.drain(..) {
             promise.finish(Err(failure.clone()));
@@ -95,17 +123,12 @@ impl<P: Protocol> EventLoop<P> {
 
     /// The connection is of use again: the next time it breaks, the delays begin anew.
     pub(super) fn has_proved_itself(&mut self) {
-        self.recovery.failed = 0;
-        self.recovery.lost_at = None;
-        self.recovery.on_trial_since = None;
+        self.recovery.prove();
     }
 
     /// A connection that has come back and lasts is of use, too.
     pub(super) fn prove_by_lasting(&mut self, now: Instant) {
-        let since = self.recovery.on_trial_since;
-        if since.is_some_and(|since| now.saturating_duration_since(since) >= TRIAL) {
-            self.has_proved_itself();
-        }
+        self.recovery.prove_by_lasting(now);
     }
 
     /// Tells those who are interested that the connection is ready again.
@@ -141,6 +164,7 @@ impl<P: Protocol> EventLoop<P> {
         if is_final::<P>(&failure) {
             return Err(self.give_up(failure));
         }
+        self.recovery.lose(Instant::now());
         self.transport.close();
         self.break_off();
         if !self.is_wanted() {
@@ -229,8 +253,13 @@ impl<P: Protocol> EventLoop<P> {
                     of_session: false,
                 }),
                 None => {
-                    let broken = (in_flight.promise, in_flight.count);
-                    self.broken.operations.push(broken);
+                    let InFlight {
+                        promise,
+                        count,
+                        was_repeated,
+                        ..
+                    } = in_flight;
+                    self.broken.operations.push((promise, count, was_repeated));
                 }
             }
         }
@@ -241,8 +270,7 @@ impl<P: Protocol> EventLoop<P> {
             lost.extend(orders);
             lost.append(&mut again);
         }
-        let lost = lost.into_iter().map(|order| (order.promise, order.count));
-        self.broken.operations.extend(lost);
+        self.broken.add(lost);
         self.broken.signals.extend(promises);
         self.broken.signals.append(&mut self.resets);
         self.queue.put_back(again);
@@ -268,6 +296,11 @@ impl<P: Protocol> EventLoop<P> {
         salvaged
     }
 
+    /// Whether it is being opened anew and nobody waits for that any more.
+    pub(super) fn is_given_up(&mut self) -> bool {
+        self.recovery.was_ready && !self.is_wanted()
+    }
+
     /// Whether the connection is to be opened anew.
     fn is_wanted(&mut self) -> bool {
         self.take_requests();
@@ -278,9 +311,20 @@ impl<P: Protocol> EventLoop<P> {
             Persistence::Always => true,
             Persistence::WhileWanted => {
                 self.drop_unwanted();
+                self.let_go();
                 !self.queue.is_empty()
             }
         }
+    }
+
+    /// Whoever gives a connection back that is lost does not have it opened for that: he is told,
+    /// and what he has left there is not carried out.
+    fn let_go(&mut self) {
+        let (orders, promises) = self.queue.take_resets();
+        let mut broken = Broken::default();
+        broken.add(orders);
+        broken.signals = promises;
+        broken.tell(&Failure::EndOfStream);
     }
 
     /// Forgets everything about the connection that has broken.
@@ -321,5 +365,31 @@ fn is_final<P: Protocol>(failure: &Fail<P>) -> bool {
         Failure::Closed => true,
         Failure::Protocol(failure) => P::verdict(failure) == Verdict::Permanent,
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_lasted_is_of_use_although_nothing_woke_it_meanwhile() {
+        let restored = Instant::now();
+        let back = || Recovery {
+            was_ready: true,
+            is_renewal: false,
+            failed: 3,
+            lost_at: None,
+            on_trial_since: Some(restored),
+        };
+        let mut lasted = back();
+        lasted.lose(restored + TRIAL);
+        assert_eq!(lasted.failed, 0);
+        let mut flapping = back();
+        flapping.lose(restored + TRIAL / 2);
+        assert_eq!(flapping.failed, 3);
+        // The attempts that follow last as long as they like.
+        flapping.lose(restored + 2 * TRIAL);
+        assert_eq!(flapping.failed, 3);
     }
 }

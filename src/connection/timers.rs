@@ -19,10 +19,14 @@ impl<P: Protocol> EventLoop<P> {
             if self.closing.is_some() {
                 return Err(Failure::Closed);
             }
+            if self.is_given_up() {
+                return Err(Failure::EndOfStream);
+            }
             if self.open_by.is_some_and(|open_by| now >= open_by) {
                 return Err(Failure::TimedOut(Phase::Login));
             }
-            return Ok(Some(self.open_by));
+            let due = self.hooks.housekeeping(self.shared.id, now);
+            return Ok(Some(earlier(self.open_by, due)));
         }
         if let Some(closing) = &self.closing {
             return match closing.deadline {

@@ -31,6 +31,7 @@
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `second_faults.rs` | what goes wrong while something else goes wrong already |
+//! | `lingering.rs` | what is held or waited for when nobody has any use for it |
 //! | `keep_alive.rs` | what the system is asked to watch over |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
@@ -72,6 +73,7 @@ mod hazards_nesting;
 mod idle;
 mod keep_alive;
 mod layers;
+mod lingering;
 mod login;
 mod memory;
 mod parking;

@@ -78,6 +78,19 @@ impl Active {
         self.failure.get_or_insert(failure);
     }
 
+    /// Whether the server has told of something that the operation did: a command for several
+    /// messages may fail halfway (RFC 6851 §3.3, RFC 2180 §4.2).
+    pub(super) fn has_begun(&self) -> bool {
+        match &self.end {
+            End::Appended(uids) => uids.is_some(),
+            End::Stored(stored) => !stored.flags.is_empty(),
+            End::Copied(copies) => copies.is_some(),
+            End::Moved(moved) => moved.copy_uid.is_some(),
+            End::Expunged(expunged) => !expunged.numbers.is_empty() || expunged.vanished > 0,
+            _ => false,
+        }
+    }
+
     /// Whether this is a COPY or MOVE that a message belongs to, as far as its UID tells.
     pub(super) fn copies(&self, uid: Uid) -> bool {
         let (Request::Copy(by, set, _) | Request::Move(by, set, _)) = &self.operation.request

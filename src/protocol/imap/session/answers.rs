@@ -26,6 +26,7 @@ impl Session {
             Framed::Refused(refused) => self.refused(&refused),
             Framed::Frame(frame) if self.stream.is_some() => {
                 self.rest_of_stream(&frame);
+                self.tell_news();
                 Ok(())
             }
             Framed::Frame(frame) => self.response(&frame, input),
@@ -108,6 +109,11 @@ impl Session {
         text: String,
         input: &ReceiveBuffer,
     ) -> Result<(), Failure> {
+        if status == Status::Bad && tag.eq_ignore_ascii_case(b"DONE") && self.dones > 0 {
+            self.dones -= 1;
+            log::debug!("imap: DONE came after the server had ended IDLE by itself");
+            return Ok(());
+        }
         let index = tag_number(tag)
             .and_then(|number| self.commands.iter().position(|one| one.tag == number));
         let Some(command) = index.and_then(|index| self.commands.remove(index)) else {
@@ -183,13 +189,14 @@ impl Session {
             }
             self.after_success(id);
         } else {
+            let partly = active.has_begun();
             // MODIFIED may come with NO (RFC 7162 §3.1.3).
             active.fail(Failure::Rejected {
                 verb,
                 status: super::operation::status_name(status),
                 code: code.map(Box::new),
                 text,
-                partly: false,
+                partly,
             });
         }
         self.command_done(id);

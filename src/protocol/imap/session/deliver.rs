@@ -148,6 +148,11 @@ impl Session {
                         continue;
                     }
                     seen.insert(number);
+                    let at = fetch.seq.get();
+                    if set.last() == Some(u32::MAX) && (at == exists || at == command.exists) {
+                        // This was `*`, also where its own number is in another range.
+                        seen.insert(u32::MAX);
+                    }
                     return Some(id.map_or(Owned::Follow, Owned::Fetch));
                 }
                 Kind::Store { by, set }

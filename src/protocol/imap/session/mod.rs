@@ -91,6 +91,9 @@ pub(crate) struct Session {
     active: HashMap<OperationId, Active>,
     /// The mailbox that is followed.
     follow: Option<Box<Following>>,
+    /// How often DONE has been written; a server that had ended IDLE already takes it for a
+    /// command.
+    dones: u64,
     /// Operations whose own commands may be written now.
     ready: VecDeque<OperationId>,
     /// Where the chunks of the streamed literal go.
@@ -126,6 +129,7 @@ impl Session {
             writer: Writer::default(),
             active: HashMap::new(),
             follow: None,
+            dones: 0,
             ready: VecDeque::new(),
             stream: None,
             outputs: VecDeque::new(),

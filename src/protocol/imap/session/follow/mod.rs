@@ -423,6 +423,7 @@ impl Session {
             follow.clock.deadline = None;
             follow.clock.renew_at = None;
             self.writer.line(command::done());
+            self.dones += 1;
         }
     }
 

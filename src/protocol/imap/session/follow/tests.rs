@@ -747,3 +747,18 @@ fn alerts_from_before_tls_are_nobodys() {
     rig.server("* OK [ALERT] hi\r\n").unwrap();
     assert_eq!(rig.take_said(), Vec::<String>::new());
 }
+
+#[test]
+fn a_done_that_crosses_the_end_of_idle_ends_nothing() {
+    at_every_split(|step| {
+        let mut it = Followed::idling(step);
+        it.interrupt(bare(Request::Noop));
+        it.client("DONE\r\nM5 NOOP\r\n");
+        it.server("M4 OK that was long enough\r\nDONE BAD no command\r\nM5 OK\r\n");
+        it.said(&["1 Done"]);
+        it.free();
+        it.client("M6 UID FETCH 6:* (UID FLAGS)\r\n");
+        // Once for each.
+        assert!(it.rig.server("DONE BAD no command\r\n").is_err());
+    });
+}
