@@ -28,6 +28,7 @@
 //! | `tasks.rs` | background tasks, alone and in scopes |
 //! | `bulk.rs` | work on many messages over many connections |
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
+//! | `resolver.rs` | calls that are given up while the system's resolver is at work |
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `second_faults.rs` | what goes wrong while something else goes wrong already |
@@ -46,6 +47,7 @@
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
+//! | `alone.rs` | tests that need a process of their own |
 //! | `threads.rs` | waiting for events, for tests with several threads |
 
 #![allow(
@@ -56,6 +58,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod alone;
 mod basics;
 mod bulk;
 mod bulk_fetch;
@@ -78,6 +81,7 @@ mod parking;
 mod pipelining;
 mod quota;
 mod reconnecting;
+mod resolver;
 mod scopes;
 mod scripted;
 mod second_faults;
