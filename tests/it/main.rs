@@ -32,6 +32,7 @@
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `second_faults.rs` | what goes wrong while something else goes wrong already |
+//! | `log_lines.rs` | what is logged |
 //! | `keep_alive.rs` | what the system is asked to watch over |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
@@ -48,6 +49,7 @@
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
 //! | `alone.rs` | tests that need a process of their own |
+//! | `logged.rs` | the lines of the log that belong to one test |
 //! | `threads.rs` | waiting for events, for tests with several threads |
 
 #![allow(
@@ -75,6 +77,8 @@ mod hazards_nesting;
 mod idle;
 mod keep_alive;
 mod layers;
+mod log_lines;
+mod logged;
 mod login;
 mod memory;
 mod parking;
