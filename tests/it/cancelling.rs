@@ -5,15 +5,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use mailpool::{
-    Append, CancelToken, Certainty, Error, ImapClient, Items, Limits, Query, Section, Security,
-    UidSet,
+    Append, CancelToken, Certainty, Error, ErrorKind, ImapClient, Items, Limits, Query, Section,
+    Security, UidSet,
 };
 use mailpool_test_server::{Message, Security as Secured, Server};
 
+use crate::alone::{alone, is_alone};
 use crate::scripted::body;
 use crate::support::{USER, builder, server_with};
 use crate::threads::{
-    LONG, bounded, in_scope, large_server, settle, uid, until, until_open, until_received,
+    LONG, bounded, elsewhere, in_scope, large_server, settle, uid, until, until_open,
+    until_received,
 };
 use crate::tls;
 
@@ -315,15 +317,20 @@ fn views_of_views_end_with_either_token_and_the_client_with_none() {
 
 #[test]
 fn ten_thousand_cancellations_leave_nothing_behind() {
+    if !is_alone() {
+        return alone(
+            "cancelling::ten_thousand_cancellations_leave_nothing_behind",
+            ":",
+        );
+    }
     bounded(|| {
+        let before = (entries("task"), entries("fd"));
         let server = server_with(1);
         let client = builder(&server)
             .max_connections_per_server(3)
             .timeout(LONG)
             .connect()
             .unwrap();
-        let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-        let before = threads();
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let client = &client;
@@ -368,10 +375,32 @@ fn ten_thousand_cancellations_leave_nothing_behind() {
             stats.tasks == 0 && stats.waiting == 0 && stats.parked + 1 == stats.holders.len()
         });
         client.noop().unwrap();
+        assert_eq!(client.stats().open, client.stats().holders.len());
+        assert!(server.counters().peak_open <= 3);
+        // Each permit is there to be had, and there is none too many.
+        in_scope(&client, |client, _one| {
+            in_scope(client, |client, _other| {
+                let client = client.clone();
+                let third = elsewhere(move || client.try_create_connection().map(drop));
+                let error = third.unwrap_err();
+                assert!(
+                    matches!(error.kind(), ErrorKind::NoPermit { .. }),
+                    "{error:?}"
+                );
+            });
+        });
         client.shutdown(LONG).unwrap();
         until_open(&server, 0);
         drop(client);
-        // Other tests run beside this one: theirs come and go.
-        until("the threads have ended", || threads() <= before + 40);
+        drop(server);
+        until("threads and descriptors are as many as before", || {
+            (entries("task"), entries("fd")) == before
+        });
     });
+}
+
+/// How many threads (`task`) or descriptors (`fd`) this process has.
+fn entries(of: &str) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/self/{of}"));
+    entries.expect("a process can look at itself").count()
 }
