@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use mailpool::{
-    Append, CancelToken, Certainty, Error, ErrorKind, ImapClient, Items, Limits, Query, Section,
-    Security, UidSet,
+    Append, CancelToken, Certainty, Error, ErrorKind, Flag, ImapClient, Items, Limits, Query,
+    Section, Security, Store, UidSet,
 };
 use mailpool_test_server::{Message, Security as Secured, Server};
 
@@ -88,6 +88,53 @@ fn a_queued_command_is_withdrawn() {
             });
             client.noop().unwrap();
             assert_eq!(server.counters().commands("APPEND"), 0);
+        }
+    });
+}
+
+#[test]
+fn a_written_change_that_is_given_up_may_have_been_made() {
+    bounded(|| {
+        for (server, client) in both() {
+            let inbox = client.mailbox("INBOX");
+            // The highest UID in the mailbox, whatever it is.
+            let last: UidSet = "*".parse().unwrap();
+            server.faults().hold("UID STORE");
+            let error = cancelled(
+                &client,
+                |client| {
+                    let inbox = client.mailbox("INBOX");
+                    inbox.store(&last, Store::add(Flag::Flagged))
+                },
+                || until_received(&server, "UID STORE", 1),
+            );
+            assert_eq!(error.certainty(), Certainty::MaybeExecuted);
+            // And so it is.
+            server.faults().release("UID STORE");
+            let flagged = inbox.search(Query::flagged()).unwrap();
+            let there = server.store().messages(USER.0, "INBOX").len();
+            assert_eq!(flagged.iter().collect::<Vec<_>>(), [uid(there as u32)]);
+            assert_eq!(server.counters().accepted, 1);
+
+            // One that was not written is not made.
+            server.faults().hold("UID SEARCH");
+            std::thread::scope(|threads| {
+                let first = threads.spawn(|| inbox.search(Query::all()));
+                until_received(&server, "UID SEARCH", 2);
+                let error = cancelled(
+                    &client,
+                    |client| {
+                        let other = client.mailbox("Other");
+                        other.store(&last, Store::add(Flag::Deleted))
+                    },
+                    || settle(&server, &client, 1),
+                );
+                assert_eq!(error.certainty(), Certainty::NotSent);
+                server.faults().release("UID SEARCH");
+                first.join().unwrap().unwrap();
+            });
+            client.noop().unwrap();
+            assert_eq!(server.counters().commands("UID STORE"), 1);
         }
     });
 }

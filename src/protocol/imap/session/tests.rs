@@ -1,6 +1,7 @@
 //! Transcripts: what the session says (`C:`) to what the server says (`S:`), with the bytes
 //! of the server coming in at once and one by one.
 
+mod copies;
 mod hostile;
 
 use std::collections::HashSet;
