@@ -12,7 +12,7 @@ use mailpool_test_server::{Message, Security as Secured, Server};
 
 use crate::alone::{alone, is_alone};
 use crate::scripted::body;
-use crate::support::{USER, builder, server_with};
+use crate::support::{USER, builder, message, server_with};
 use crate::threads::{
     LONG, bounded, elsewhere, in_scope, large_server, settle, uid, until, until_open,
     until_received,
@@ -116,7 +116,9 @@ fn a_written_change_that_is_given_up_may_have_been_made() {
             assert_eq!(flagged.iter().collect::<Vec<_>>(), [uid(there as u32)]);
             assert_eq!(server.counters().accepted, 1);
 
-            // One that was not written is not made.
+            // One that was not written is not made: it waits for another mailbox.
+            server.store().create_mailbox(USER.0, "Other");
+            server.store().append(USER.0, "Other", message(0));
             server.faults().hold("UID SEARCH");
             std::thread::scope(|threads| {
                 let first = threads.spawn(|| inbox.search(Query::all()));
