@@ -10,8 +10,10 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 /// A line, and how loud it is.
 pub(crate) type Line = (Level, String);
 
-/// Those who look at lines, and with which text.
-static READERS: Mutex<Vec<(&str, Arc<Mutex<Vec<Line>>>)>> = Mutex::new(Vec::new());
+/// Somebody who looks at the lines with a text.
+type Reader = (&'static str, Arc<Mutex<Vec<Line>>>);
+
+static READERS: Mutex<Vec<Reader>> = Mutex::new(Vec::new());
 
 struct Collector;
 
@@ -48,7 +50,7 @@ impl Lines {
             log::set_logger(&Collector).expect("no other logger");
             log::set_max_level(LevelFilter::Trace);
         });
-        let lines = Arc::default();
+        let lines: Arc<Mutex<Vec<Line>>> = Arc::default();
         READERS
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
