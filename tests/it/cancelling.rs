@@ -12,7 +12,7 @@ use mailpool_test_server::{Message, Security as Secured, Server};
 
 use crate::alone::{alone, is_alone};
 use crate::scripted::body;
-use crate::support::{USER, builder, message, server_with};
+use crate::support::{USER, builder, client_with, message, server_with};
 use crate::threads::{
     LONG, bounded, elsewhere, in_scope, large_server, settle, uid, until, until_open,
     until_received,
@@ -145,11 +145,7 @@ fn a_written_change_that_is_given_up_may_have_been_made() {
 fn the_wait_for_a_permit_is_given_up_and_the_line_goes_on() {
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(2)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 2);
         let outside = client.clone();
         in_scope(&client, move |client, connection| {
             let error = cancelled(
@@ -208,11 +204,7 @@ fn a_handshake_that_never_ends_and_a_greeting_that_never_comes_are_given_up() {
 fn opening_a_scope_is_given_up_and_its_permit_comes_back() {
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(2)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 2);
         server.faults().hold("AUTHENTICATE");
         let error = cancelled(
             &client,
@@ -375,11 +367,7 @@ fn ten_thousand_cancellations_leave_nothing_behind() {
     bounded(|| {
         let before = (entries("task"), entries("fd"));
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(3)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 3);
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let client = &client;

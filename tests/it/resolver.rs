@@ -15,6 +15,7 @@ use mailpool::{
     CancelToken, Certainty, Credentials, Error, ErrorKind, ImapClient, ImapClientBuilder, Phase,
     Security,
 };
+use mailpool_test_server::Server;
 
 use crate::alone::{assert_passed, is_alone, left_out, output_of};
 use crate::support::{USER, server_with};
@@ -166,6 +167,13 @@ fn resolvers() -> usize {
         .count()
 }
 
+/// Checks that so many resolvers hang. While other threads end, the system's list may leave some
+/// out.
+#[track_caller]
+fn until_resolvers(count: usize) {
+    until(&format!("{count} resolvers hang"), || resolvers() == count);
+}
+
 fn builder(port: u16) -> ImapClientBuilder {
     ImapClient::builder(NAME)
         .port(port)
@@ -173,6 +181,16 @@ fn builder(port: u16) -> ImapClientBuilder {
         .allow_cleartext_password()
         .credentials(Credentials::password(USER.0, USER.1))
         .timeout(LONG)
+}
+
+/// A server and its client, which was told the address; nobody is told it again.
+fn connected(names: &NameServer) -> (Server, ImapClient) {
+    let server = server_with(1);
+    names.answer(true);
+    let client = builder(server.port()).connect().unwrap();
+    until_resolvers(0);
+    names.answer(false);
+    (server, client)
 }
 
 /// Cancels a call that runs on another thread when the resolver has been asked, and checks that
@@ -183,7 +201,6 @@ fn given_up(
     token: &CancelToken,
     call: impl FnOnce() -> Result<(), Error> + Send,
 ) {
-    let before = resolvers();
     std::thread::scope(|threads| {
         let waiting = threads.spawn(call);
         names.until_asked();
@@ -193,7 +210,7 @@ fn given_up(
         assert!(error.is_cancelled(), "{error:?}");
         assert_eq!(error.certainty(), Certainty::NotSent);
     });
-    assert_eq!(resolvers(), before + 1, "the resolver still hangs");
+    until_resolvers(1);
     names.forget();
 }
 
@@ -226,7 +243,7 @@ fn connect_is_given_up_while_the_resolver_hangs() {
         let error = builder(143).timeout(PATIENCE).connect().unwrap_err();
         assert_late(&error);
         names.until_asked();
-        assert_eq!(resolvers(), 2);
+        until_resolvers(2);
     });
 }
 
@@ -234,11 +251,7 @@ fn connect_is_given_up_while_the_resolver_hangs() {
 fn create_connection_is_given_up_while_the_resolver_hangs() {
     let name = "resolver::create_connection_is_given_up_while_the_resolver_hangs";
     run(name, |names| {
-        let server = server_with(1);
-        names.answer(true);
-        let client = builder(server.port()).connect().unwrap();
-        until("the resolver is done", || resolvers() == 0);
-        names.answer(false);
+        let (server, client) = connected(&names);
         let token = CancelToken::new();
         given_up(&names, &token, || {
             client.with_cancel(&token).create_connection().map(drop)
@@ -251,7 +264,7 @@ fn create_connection_is_given_up_while_the_resolver_hangs() {
         assert_late(&late.unwrap_err());
         names.until_asked();
         until("its permit is back", || client.stats().holders.len() == 1);
-        assert_eq!(resolvers(), 2);
+        until_resolvers(2);
         // The main connection has not been held up, and the next name is looked up anew.
         client.noop().unwrap();
         names.answer(true);
@@ -267,11 +280,7 @@ fn create_connection_is_given_up_while_the_resolver_hangs() {
 fn a_lost_connection_whose_name_is_not_resolved_holds_up_nobody() {
     let name = "resolver::a_lost_connection_whose_name_is_not_resolved_holds_up_nobody";
     run(name, |names| {
-        let server = server_with(1);
-        names.answer(true);
-        let client = builder(server.port()).connect().unwrap();
-        until("the resolver is done", || resolvers() == 0);
-        names.answer(false);
+        let (server, client) = connected(&names);
         server.reset_all();
         names.until_asked();
         let token = CancelToken::new();
@@ -288,6 +297,6 @@ fn a_lost_connection_whose_name_is_not_resolved_holds_up_nobody() {
         });
         client.shutdown(LONG).unwrap();
         until_open(&server, 0);
-        assert_eq!(resolvers(), 1, "the resolver still hangs");
+        until_resolvers(1);
     });
 }
