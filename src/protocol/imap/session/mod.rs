@@ -16,6 +16,8 @@ mod held;
 mod login;
 pub(crate) mod operation;
 mod overlap;
+#[cfg(test)]
+mod rig;
 mod salvage;
 mod seen;
 mod steps;
