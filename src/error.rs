@@ -1,24 +1,20 @@
 //! The error of every public operation.
 
-use std::convert::Infallible;
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+mod conversions;
+mod imap;
+mod kind;
+mod smtp;
 
-use crate::connection::failure::{Failure, Phase};
-use crate::connection::slot::Progress;
-use crate::pool::ledger::Holder;
-use crate::pool::pool::PoolError;
+use std::fmt;
+
+pub(crate) use self::conversions::ProtocolFailure;
+use self::conversions::kind_of;
+pub use self::kind::ErrorKind;
+use crate::connection::failure::Failure;
 use crate::protocol::imap::session::operation;
-use crate::protocol::smtp::session::operation as smtp;
-use crate::types::ids::{Uid, UidValidity};
-use crate::types::invalid::InvalidArgument;
-use crate::types::mailbox_name::InvalidMailboxName;
+use crate::protocol::smtp::session::operation::says_too_many;
 use crate::types::response_code::ResponseCode;
 use crate::types::smtp::reply::SmtpReply;
-use crate::types::smtp::report::RecipientReport;
 
 /// A result with mailpool's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -65,299 +61,6 @@ pub enum Certainty {
     Rejected,
 }
 
-/// What kind of failure an [`Error`] is.
-#[derive(Clone, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ErrorKind {
-    /// `create_connection` was called on the thread that created the client, whose route is
-    /// the main connection.
-    #[error(
-        "create_connection() was called on the thread that created the client: this thread \
-         uses the main connection, call it on a worker thread"
-    )]
-    CreatingThread,
-    /// `create_connection` was called with a quota of one connection.
-    #[error(
-        "create_connection() needs a quota of at least 2: with \
-         max_connections_per_server(1) every thread uses the main connection, do without a scope"
-    )]
-    SingleConnection,
-    /// No connection of the quota became free in time.
-    #[error(
-        "no connection of {limit} became free{}{}{}",
-        waited_text(.waited), withheld_text(*.withheld), holders_text(.holders)
-    )]
-    NoPermit {
-        /// The quota.
-        limit: usize,
-        /// How long it was waited for; `None` where it was only tried.
-        waited: Option<Duration>,
-        /// How many are not used for a while because the server has refused more.
-        withheld: usize,
-        /// Who holds the connections.
-        holders: Vec<Holder>,
-    },
-    /// The client has been shut down, or the connection closed by this side.
-    #[error("the client has been shut down")]
-    ShutDown,
-    /// The shutdown took longer than it was given.
-    #[error("connections were left open at the end of the shutdown's time{}", holders_text(.holders))]
-    ShutdownTimeout {
-        /// What is left.
-        holders: Vec<Holder>,
-    },
-    /// The deadline passed.
-    #[error("time is up: {phase}")]
-    Timeout {
-        /// During what.
-        phase: Phase,
-    },
-    /// A token was cancelled: [`CancelToken`](crate::CancelToken).
-    #[error("cancelled")]
-    Cancelled,
-    /// The connection was lost, and could not be opened anew before the deadline.
-    #[error("the server could not be reached in time; attempts that failed: {attempts}")]
-    Unreachable {
-        /// Attempts to connect that failed.
-        attempts: u32,
-        /// Why the last one failed, or the connection was lost.
-        #[source]
-        last: Box<ErrorKind>,
-    },
-    /// A background task panicked.
-    #[error("the task panicked: {message}")]
-    TaskPanicked {
-        /// The panic's message, if it was a text.
-        message: String,
-    },
-    /// The result of a background task has been taken already.
-    #[error("the task's result has been taken already")]
-    ResultTaken,
-    /// The operating system refused a thread or a descriptor.
-    #[error("the system refused {what}")]
-    System {
-        /// What was refused.
-        what: &'static str,
-        /// Its reason.
-        source: Arc<io::Error>,
-    },
-    /// The host name cannot be resolved.
-    #[error("the host name cannot be resolved")]
-    Resolve {
-        /// The resolver's reason.
-        source: Arc<io::Error>,
-    },
-    /// The server cannot be reached.
-    #[error("no connection to {address}")]
-    Connect {
-        /// The address that was tried last.
-        address: SocketAddr,
-        /// The reason.
-        source: Arc<io::Error>,
-    },
-    /// The TLS handshake failed, or a certificate of the builder cannot be used.
-    #[error("TLS failed")]
-    Tls {
-        /// The TLS library's reason.
-        source: Arc<native_tls::Error>,
-    },
-    /// STARTTLS is required and cannot be had, or was tampered with.
-    #[error("STARTTLS failed: {reason}")]
-    StartTls {
-        /// What went wrong.
-        reason: String,
-    },
-    /// The connection broke.
-    #[error("the connection broke")]
-    Io {
-        /// The socket's reason.
-        source: Arc<io::Error>,
-    },
-    /// The server closed the connection, without a word or with TLS only.
-    #[error("the server closed the connection")]
-    Closed,
-    /// The server said goodbye.
-    #[error("the server said goodbye: {text}")]
-    Bye {
-        /// Its response code.
-        code: Option<ResponseCode>,
-        /// Its words.
-        text: String,
-    },
-    /// The server has been silent for longer than it may be.
-    #[error("the server is silent")]
-    Stalled,
-    /// The server refused the credentials.
-    #[error("the server refused the credentials: {text}")]
-    Authentication {
-        /// Its response code.
-        code: Option<ResponseCode>,
-        /// Its words.
-        text: String,
-    },
-    /// Nothing that the server offers for authentication can be used.
-    #[error("the server offers no way to authenticate that can be used")]
-    NoMechanism,
-    /// The password would have been sent without TLS.
-    #[error(
-        "the password would be sent in clear: use TLS or STARTTLS, or allow it with \
-         allow_cleartext_password()"
-    )]
-    CleartextPassword,
-    /// The server answered NO or BAD.
-    #[error("the server answered {status} to {verb}: {text}")]
-    Rejected {
-        /// The command.
-        verb: &'static str,
-        /// `NO` or `BAD`.
-        status: &'static str,
-        /// Its response code.
-        code: Option<ResponseCode>,
-        /// Its words.
-        text: String,
-    },
-    /// The server refused a command.
-    #[error("the server refused {verb}: {reply}")]
-    SmtpRefused {
-        /// The command; `DATA` for the message itself.
-        verb: &'static str,
-        /// What it answered.
-        reply: SmtpReply,
-    },
-    /// The server accepted no recipient of a message.
-    #[error("the server accepted no recipient{}", recipients_text(.recipients))]
-    NobodyAccepted {
-        /// What it answered for each of them.
-        recipients: Vec<RecipientReport>,
-    },
-    /// The server refused or ended the connection: 421, or another greeting than 220.
-    #[error("the server ended the connection: {reply}")]
-    SmtpClosing {
-        /// What it said.
-        reply: SmtpReply,
-    },
-    /// The message is larger than the server takes (RFC 1870).
-    #[error("the message has {size} bytes, the server takes {limit}")]
-    MessageTooLarge {
-        /// The size of the message in bytes.
-        size: u64,
-        /// The largest that the server takes.
-        limit: u64,
-    },
-    /// The reader of a message that was to be sent failed.
-    #[error("the message could not be read")]
-    Read {
-        /// The reader's reason.
-        source: Arc<io::Error>,
-    },
-    /// The server does not offer an extension that the operation needs.
-    #[error("the server does not offer {capability}")]
-    MissingCapability {
-        /// The capability's name.
-        capability: &'static str,
-    },
-    /// The UIDs belong to an earlier state of the mailbox.
-    #[error("the UIDs belong to UIDVALIDITY {expected}, the mailbox has {}", option_text(.found))]
-    UidValidityChanged {
-        /// What the UIDs belong to.
-        expected: UidValidity,
-        /// What the mailbox has now.
-        found: Option<UidValidity>,
-    },
-    /// A conditional change left the message alone: it has changed since (RFC 7162 §3.1.3).
-    #[error("the message has changed meanwhile")]
-    ChangedMeanwhile,
-    /// An argument cannot be sent.
-    #[error(transparent)]
-    InvalidArgument(#[from] InvalidArgument),
-    /// The server broke the protocol; the connection is given up.
-    #[error("protocol error: {reason}")]
-    Protocol {
-        /// What was wrong.
-        reason: String,
-    },
-    /// One message of a reply could not be read. The others follow.
-    #[error("message {}: {reason}", option_text(.uid))]
-    Message {
-        /// Its UID, if that could be read.
-        uid: Option<Uid>,
-        /// What was wrong.
-        reason: String,
-        /// A limit was exceeded, rather than the grammar violated.
-        is_limit: bool,
-    },
-    /// What the server sent is beyond a limit.
-    #[error("{what} beyond the limit of {limit}")]
-    Limit {
-        /// What is too large or too many.
-        what: &'static str,
-        /// The limit; [`Limits`](crate::Limits) says how to raise it.
-        limit: u64,
-    },
-    /// A reply was not read while other callers waited behind it, until too much had to be
-    /// kept in memory.
-    #[error("more than {limit} bytes of a reply waited for their reader while others waited")]
-    SlowReader {
-        /// The limit.
-        limit: usize,
-    },
-    /// The connection idles for another caller already.
-    #[error(
-        "the connection idles already, and can follow one mailbox only: take a connection of \
-         your own with create_connection()"
-    )]
-    Idling,
-    /// The calling thread has its connection for itself, and would not let go of it while it
-    /// waits.
-    #[error(
-        "idle() was called inside an exclusive session, which nothing can interrupt: end the \
-         session first, or idle on another thread"
-    )]
-    InExclusive,
-    /// The body of a streamed message was passed over: the iterator went on.
-    #[error("the body has been passed over")]
-    PassedOver,
-}
-
-fn waited_text(waited: &Option<Duration>) -> String {
-    waited.map_or_else(String::new, |waited| format!(" within {waited:.1?}"))
-}
-
-fn withheld_text(withheld: usize) -> String {
-    match withheld {
-        0 => String::new(),
-        _ => format!("; the server allows {withheld} fewer at present"),
-    }
-}
-
-fn holders_text(holders: &[Holder]) -> String {
-    let list: Vec<String> = holders.iter().map(ToString::to_string).collect();
-    if list.is_empty() {
-        String::new()
-    } else {
-        format!(" ({})", list.join("; "))
-    }
-}
-
-fn recipients_text(recipients: &[RecipientReport]) -> String {
-    let told = recipients
-        .iter()
-        .map(|one| format!("{} {}", one.address, one.outcome));
-    let list: Vec<String> = told.take(3).collect();
-    let more = if recipients.len() > 3 { "; ..." } else { "" };
-    if list.is_empty() {
-        String::new()
-    } else {
-        format!(" ({}{more})", list.join("; "))
-    }
-}
-
-fn option_text<T: fmt::Display>(value: &Option<T>) -> String {
-    value
-        .as_ref()
-        .map_or_else(|| "(unknown)".to_owned(), ToString::to_string)
-}
-
 impl Error {
     pub(crate) fn new(kind: ErrorKind, certainty: Certainty) -> Self {
         Self(Box::new(Inner { kind, certainty }))
@@ -370,14 +73,6 @@ impl Error {
     ) -> Self {
         let last = Box::new(kind_of(failure));
         Self::new(ErrorKind::Unreachable { attempts, last }, certainty)
-    }
-
-    /// The system has no thread to give.
-    pub(crate) fn no_thread(source: io::Error) -> Self {
-        Self::not_sent(ErrorKind::System {
-            what: "a thread",
-            source: Arc::new(source),
-        })
     }
 
     pub(crate) fn not_sent(kind: ErrorKind) -> Self {
@@ -470,7 +165,7 @@ impl Error {
             return *withheld > 0;
         }
         if let ErrorKind::SmtpClosing { reply } = self.kind() {
-            return smtp::says_too_many(reply);
+            return says_too_many(reply);
         }
         let (ErrorKind::Bye { text, .. }
         | ErrorKind::Authentication { text, .. }
@@ -480,158 +175,6 @@ impl Error {
         };
         let of_a_command = matches!(self.kind(), ErrorKind::Rejected { .. });
         operation::says_too_many(self.response_code(), text, of_a_command)
-    }
-
-    pub(crate) fn from_failure<F: ProtocolFailure>(
-        failure: Failure<F>,
-        progress: Progress,
-    ) -> Self {
-        let certainty = match (&failure, progress) {
-            (Failure::Protocol(failure), _) if failure.is_refusal() => Certainty::Rejected,
-            (_, Progress::NotWritten) => Certainty::NotSent,
-            (_, Progress::Written) => Certainty::MaybeExecuted,
-        };
-        Self::new(kind_of(failure), certainty)
-    }
-
-    pub(crate) fn from_pool<F: ProtocolFailure>(
-        error: PoolError<F>,
-        limit: usize,
-        waited: Option<Duration>,
-    ) -> Self {
-        let kind = match error {
-            PoolError::CreatingThread => ErrorKind::CreatingThread,
-            PoolError::SingleConnection => ErrorKind::SingleConnection,
-            PoolError::NoPermit { holders, withheld } => ErrorKind::NoPermit {
-                limit,
-                waited,
-                withheld,
-                holders,
-            },
-            PoolError::Cancelled => ErrorKind::Cancelled,
-            PoolError::ShutDown => ErrorKind::ShutDown,
-            PoolError::Failure(failure) => {
-                return Self::from_failure(failure, Progress::NotWritten);
-            }
-        };
-        Self::not_sent(kind)
-    }
-}
-
-/// A protocol's own failures, as users see them.
-pub(crate) trait ProtocolFailure: Clone + Send + Sync + 'static {
-    /// What kind of error it is.
-    fn into_kind(self) -> ErrorKind;
-
-    /// Whether the server has said no, and nothing was done.
-    fn is_refusal(&self) -> bool;
-}
-
-impl ProtocolFailure for operation::Failure {
-    fn into_kind(self) -> ErrorKind {
-        kind_of_imap(self)
-    }
-
-    fn is_refusal(&self) -> bool {
-        matches!(self, Self::Rejected { partly: false, .. })
-    }
-}
-
-pub(crate) fn kind_of<F: ProtocolFailure>(failure: Failure<F>) -> ErrorKind {
-    match failure {
-        Failure::System { what, source } => ErrorKind::System { what, source },
-        Failure::Resolve(source) => ErrorKind::Resolve { source },
-        Failure::Connect { address, source } => ErrorKind::Connect { address, source },
-        Failure::Tls(source) => ErrorKind::Tls { source },
-        Failure::Io(source) => ErrorKind::Io { source },
-        Failure::EndOfStream => ErrorKind::Closed,
-        Failure::TimedOut(phase) => ErrorKind::Timeout { phase },
-        Failure::Cancelled => ErrorKind::Cancelled,
-        Failure::Unwanted { limit } => ErrorKind::Limit {
-            what: "a reply that nobody wanted any more",
-            limit: limit as u64,
-        },
-        Failure::Stalled => ErrorKind::Stalled,
-        Failure::Closed => ErrorKind::ShutDown,
-        Failure::Overflow { limit } => ErrorKind::SlowReader { limit },
-        Failure::Protocol(failure) => failure.into_kind(),
-    }
-}
-
-fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
-    use operation::Failure;
-    match failure {
-        Failure::Rejected {
-            verb: "LOGIN" | "AUTHENTICATE",
-            code,
-            text,
-            ..
-        } => ErrorKind::Authentication {
-            code: code.map(|code| *code),
-            text,
-        },
-        Failure::Rejected {
-            verb,
-            status,
-            code,
-            text,
-            partly: _,
-        } => ErrorKind::Rejected {
-            verb,
-            status,
-            code: code.map(|code| *code),
-            text,
-        },
-        Failure::Bye { code, text } => ErrorKind::Bye {
-            code: code.map(|code| *code),
-            text,
-        },
-        Failure::Missing(capability) => ErrorKind::MissingCapability { capability },
-        failure @ (Failure::NoStartTls | Failure::Injected(_) | Failure::PreAuthBeforeTls) => {
-            ErrorKind::StartTls {
-                reason: failure.to_string(),
-            }
-        }
-        Failure::Cleartext => ErrorKind::CleartextPassword,
-        Failure::NoMechanism => ErrorKind::NoMechanism,
-        Failure::UidValidity { expected, found } => {
-            ErrorKind::UidValidityChanged { expected, found }
-        }
-        Failure::Invalid(invalid) => ErrorKind::InvalidArgument(invalid),
-        Failure::Protocol(reason) => ErrorKind::Protocol { reason },
-        Failure::Limit { what, limit } => ErrorKind::Limit { what, limit },
-        Failure::Silent => ErrorKind::Stalled,
-        Failure::Following => ErrorKind::Idling,
-    }
-}
-
-impl ProtocolFailure for smtp::Failure {
-    fn into_kind(self) -> ErrorKind {
-        use smtp::Failure;
-        match self {
-            Failure::Refused { verb, reply } => ErrorKind::SmtpRefused { verb, reply },
-            Failure::NobodyAccepted(recipients) => ErrorKind::NobodyAccepted {
-                recipients: recipients.to_vec(),
-            },
-            Failure::Leaving(reply) | Failure::Greeting(reply) => ErrorKind::SmtpClosing { reply },
-            Failure::Authentication(reply) => ErrorKind::Authentication {
-                code: None,
-                text: reply.to_string(),
-            },
-            Failure::Missing(capability) => ErrorKind::MissingCapability { capability },
-            Failure::TooLarge { size, limit } => ErrorKind::MessageTooLarge { size, limit },
-            failure @ (Failure::NoStartTls | Failure::Injected(_)) => ErrorKind::StartTls {
-                reason: failure.to_string(),
-            },
-            Failure::Cleartext => ErrorKind::CleartextPassword,
-            Failure::NoMechanism => ErrorKind::NoMechanism,
-            Failure::Protocol(reason) => ErrorKind::Protocol { reason },
-            Failure::BrokenOff => ErrorKind::Closed,
-        }
-    }
-
-    fn is_refusal(&self) -> bool {
-        self.is_refusal()
     }
 }
 
@@ -661,35 +204,5 @@ impl fmt::Debug for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         std::error::Error::source(&self.0.kind)
-    }
-}
-
-impl From<InvalidArgument> for Error {
-    fn from(invalid: InvalidArgument) -> Self {
-        Self::not_sent(ErrorKind::InvalidArgument(invalid))
-    }
-}
-
-impl From<InvalidMailboxName> for Error {
-    fn from(invalid: InvalidMailboxName) -> Self {
-        InvalidArgument::from(invalid).into()
-    }
-}
-
-impl From<Infallible> for Error {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        let kind = match error.kind() {
-            ErrorKind::Timeout { .. } | ErrorKind::Stalled => io::ErrorKind::TimedOut,
-            ErrorKind::Closed => io::ErrorKind::UnexpectedEof,
-            ErrorKind::Io { source } => source.kind(),
-            _ => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
     }
 }

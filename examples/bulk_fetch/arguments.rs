@@ -1,16 +1,13 @@
 //! The command line.
 
-use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser;
-use mailpool::{Credentials, ImapClient, ImapClientBuilder, Secret, Security};
 
-use crate::error::{Error, Result};
+use crate::access::Access;
+use crate::error::Result;
 use crate::fetch::Job;
 use crate::server::Server;
-
-const PASSWORD_VARIABLE: &str = "MAILPOOL_PASSWORD";
 
 /// Fetches a whole IMAP mailbox into a Maildir; a second run fetches only what is missing.
 ///
@@ -27,9 +24,8 @@ pub(crate) struct Arguments {
     /// Who logs in
     #[arg(long)]
     user: String,
-    /// File with the password, in its first line
-    #[arg(long, value_name = "FILE")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    access: Access,
     /// The mailbox to fetch; nothing in it is changed
     #[arg(long, value_name = "NAME", default_value = "INBOX")]
     mailbox: String,
@@ -39,12 +35,6 @@ pub(crate) struct Arguments {
     /// The Maildir to write, made if need be; it holds one mailbox
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// File with certificates, in PEM, to trust beside the system's
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Allows imap:// without STARTTLS: everybody on the way can read password and mail
-    #[arg(long)]
-    plaintext: bool,
     /// Leaves it to the system when files reach the disk. Faster, but after a power failure the
     /// mailbox must be fetched anew, into an empty directory
     #[arg(long)]
@@ -53,50 +43,14 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn into_job(self) -> Result<Job> {
-        let credentials = Credentials::password(&self.user, self.password()?);
         Ok(Job {
             server: self.server.to_string(),
-            client: self.client()?.credentials(credentials),
+            client: self.access.client(&self.server, &self.user)?,
             user: self.user,
             mailbox: self.mailbox,
             connections: self.connections.into(),
             out: self.out,
             sync: !self.no_sync,
         })
-    }
-
-    fn client(&self) -> Result<ImapClientBuilder> {
-        let mut client = ImapClient::builder(&self.server.host);
-        client = match (self.server.tls, self.plaintext) {
-            (true, false) => client.security(Security::Tls),
-            (false, false) => client.security(Security::StartTls),
-            (false, true) => client.security(Security::None).allow_cleartext_password(),
-            (true, true) => {
-                let text = "--plaintext contradicts imaps://: use imap://";
-                return Err(Error::Usage(text.to_owned()));
-            }
-        };
-        if let Some(port) = self.server.port {
-            client = client.port(port);
-        }
-        if let Some(path) = &self.ca {
-            client = client.ca_pem(fs::read(path).map_err(Error::file(path))?);
-        }
-        Ok(client)
-    }
-
-    fn password(&self) -> Result<Secret> {
-        if let Some(path) = &self.password_file {
-            let content = fs::read(path).map_err(Error::file(path))?;
-            let line = content.split(|byte| matches!(byte, b'\r' | b'\n')).next();
-            return Ok(line.unwrap_or_default().into());
-        }
-        std::env::var(PASSWORD_VARIABLE)
-            .map(Secret::from)
-            .map_err(|_| {
-                Error::Usage(format!(
-                    "there is neither --password-file nor {PASSWORD_VARIABLE}"
-                ))
-            })
     }
 }

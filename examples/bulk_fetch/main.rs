@@ -13,11 +13,13 @@
 //! | `fetch` | the main job: one client, a connection for each rayon worker |
 //! | `maildir` | files: temporary name, then rename; what is there already |
 //! | `arguments` | the command line |
+//! | `access` | its options about the way to the server and the login |
 //! | `server` | a server as the command line names it |
 //! | `progress` | the progress bar |
 //! | `demo` | the run without arguments |
 //! | `error` | what can go wrong, in one line |
 
+mod access;
 mod arguments;
 mod demo;
 mod error;

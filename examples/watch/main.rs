@@ -13,9 +13,12 @@
 //! |---|---|
 //! | `follow` | the watcher, and a line for each event |
 //! | `arguments` | the command line |
+//! | `access` | its options about the way to the server and the login |
 //! | `demo` | the run without arguments |
 //! | `error` | what can go wrong, in one line |
 
+#[path = "../bulk_fetch/access.rs"]
+mod access;
 mod arguments;
 mod demo;
 mod error;

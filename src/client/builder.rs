@@ -63,6 +63,7 @@ pub struct ImapClientBuilder {
     server_name: Option<String>,
     quota: usize,
     idle_timeout: Duration,
+    log_waits_after: Option<Duration>,
     timeout: Option<Duration>,
     keep_alive: Option<Duration>,
     tcp_keep_alive: Option<Duration>,
@@ -88,6 +89,7 @@ impl ImapClientBuilder {
             server_name: None,
             quota: 10,
             idle_timeout: Duration::from_secs(30),
+            log_waits_after: Some(Duration::from_secs(30)),
             timeout: Some(Duration::from_secs(60)),
             keep_alive: Some(Duration::from_secs(300)),
             tcp_keep_alive: Some(Duration::from_secs(60)),
@@ -165,6 +167,14 @@ impl ImapClientBuilder {
     /// seconds. Zero closes it at once.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = timeout;
+        self
+    }
+
+    /// A thread that waits longer for a connection is explained in the log, once for each wait, as
+    /// a warning: how many connections there are, which threads hold them, for how long, and what
+    /// they do. Default: 30 seconds; `None`: never.
+    pub fn log_waits_after(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.log_waits_after = time.into();
         self
     }
 
@@ -297,6 +307,7 @@ impl ImapClientBuilder {
             open_timeout: self.timeout,
             idle_timeout: self.idle_timeout,
             max_age: None,
+            log_waits_after: self.log_waits_after,
             keep_alive: self.keep_alive,
             tcp_keep_alive: self.tcp_keep_alive,
             stall_timeout: self.stall_timeout,
@@ -373,5 +384,17 @@ impl fmt::Debug for ImapClientBuilder {
             .field("credentials", &self.credentials)
             .field("max_connections_per_server", &self.quota)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_above_30_seconds_is_logged_unless_said_otherwise() {
+        let builder = ImapClientBuilder::new("imap.example.org".to_owned());
+        assert_eq!(builder.log_waits_after, Some(Duration::from_secs(30)));
+        assert_eq!(builder.log_waits_after(None).log_waits_after, None);
     }
 }

@@ -254,3 +254,23 @@ impl fmt::Debug for Idle {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_is_renewed_every_9_minutes_unless_said_otherwise() {
+        let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+        assert_eq!(IdleOptions::new().renew(), minutes(9));
+        assert_eq!(IdleOptions::default(), IdleOptions::new());
+        assert_eq!(
+            IdleOptions::new().renew_after(minutes(5)).renew(),
+            minutes(5)
+        );
+        assert_eq!(
+            IdleOptions::new().renew_after(Duration::ZERO).renew(),
+            SHORTEST
+        );
+    }
+}

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub backoff: Backoff,
     /// How long opening may take where no caller waits for it by name.
     pub open_timeout: Option<Duration>,
+    /// A wait for a connection that lasts longer is logged, once.
+    pub log_waits_after: Option<Duration>,
     /// How long a parked connection is kept.
     pub idle_timeout: Duration,
     /// How long a connection is used before another one takes its place.

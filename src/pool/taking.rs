@@ -17,9 +17,6 @@ use crate::connection::handle::{ConnectionId, Keep, SignalReply};
 use crate::connection::recovery::Persistence;
 use crate::protocol::machine::{Protocol, Verdict};
 
-/// A wait for a permit that lasts longer is logged, once.
-const LONG_WAIT: Duration = Duration::from_secs(30);
-
 impl<P: Protocol> Pool<P> {
     /// Binds a connection to the calling thread. With `wait` false it takes what is there.
     /// `opening`: how long it may take from the moment of the permit; else `until` counts for
@@ -174,8 +171,11 @@ impl<P: Protocol> Pool<P> {
     }
 
     fn with_nag<T>(&self, wait: impl FnOnce(Nag<'_>) -> T) -> T {
-        let nag = || self.explain_long_wait();
-        wait(clock::after(LONG_WAIT).map(|at| (at, &nag as &dyn Fn())))
+        let Some(time) = self.settings.log_waits_after else {
+            return wait(None);
+        };
+        let nag = || self.explain_long_wait(time);
+        wait(clock::after(time).map(|at| (at, &nag as &dyn Fn())))
     }
 
     fn no_permit(&self, refused: Refused) -> PoolError<<P as Protocol>::Failure> {
@@ -189,11 +189,11 @@ impl<P: Protocol> Pool<P> {
         }
     }
 
-    fn explain_long_wait(&self) {
+    fn explain_long_wait(&self, time: Duration) {
         let holders = self.quota.ledger.holders();
         let list: Vec<String> = holders.iter().map(ToString::to_string).collect();
         log::warn!(
-            "{} {}: a thread has waited {LONG_WAIT:?} for one of {} connections: {}",
+            "{} {}: a thread has waited {time:?} for one of {} connections: {}",
             self.settings.protocol,
             self.settings.host,
             self.quota.limit(),

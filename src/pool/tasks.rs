@@ -178,7 +178,7 @@ impl<P: Protocol> Pool<P> {
     ) -> Option<Grant<Warm<P>>> {
         if assignment.token.is_cancelled() {
             // What it holds is dropped with it, and this may be a connection's thread.
-            let failed = self.start_thread(assignment, None, |assignment, _| {
+            let failed = self.start_thread(assignment, (), |assignment, ()| {
                 (assignment.work)(Err(PoolError::Cancelled))
             });
             if let Some((assignment, ..)) = failed {
@@ -187,8 +187,7 @@ impl<P: Protocol> Pool<P> {
             return Some(grant);
         }
         let pool = Arc::clone(self);
-        let failed = self.start_thread(assignment, Some(grant), move |assignment, grant| {
-            let grant = grant.expect("given above");
+        let failed = self.start_thread(assignment, grant, move |assignment, grant| {
             let Assignment {
                 patience,
                 work,
@@ -216,7 +215,7 @@ impl<P: Protocol> Pool<P> {
         });
         let (assignment, grant, error) = failed?;
         assignment.refuse(Failure::system("a thread", error).into());
-        grant
+        Some(grant)
     }
 
     /// Starts the next of those that run over the main connection.
@@ -235,7 +234,7 @@ impl<P: Protocol> Pool<P> {
                 Some((assignment, PoolError::Cancelled))
             } else {
                 let pool = Arc::clone(self);
-                self.start_thread(assignment, None, move |assignment, _| {
+                self.start_thread(assignment, (), move |assignment, ()| {
                     let _ambient = set_ambient(assignment.token);
                     let finish = (assignment.work)(Ok(()));
                     Box::new(move || {
@@ -244,7 +243,7 @@ impl<P: Protocol> Pool<P> {
                         finish();
                     })
                 })
-                .map(|(assignment, _, error)| {
+                .map(|(assignment, (), error)| {
                     (assignment, Failure::system("a thread", error).into())
                 })
             };
@@ -256,17 +255,14 @@ impl<P: Protocol> Pool<P> {
         }
     }
 
-    /// Starts a thread for a job. Hands everything back if there is none to be had.
-    #[allow(
-        clippy::type_complexity,
-        reason = "what was given, and why it comes back"
-    )]
-    fn start_thread(
+    /// Starts a thread for a job, which takes `luggage` along. Hands everything back, and says
+    /// why, if there is none to be had.
+    fn start_thread<L: Send + 'static>(
         self: &Arc<Self>,
         assignment: Assignment<P>,
-        grant: Option<Grant<Warm<P>>>,
-        body: impl FnOnce(Assignment<P>, Option<Grant<Warm<P>>>) -> Finish + Send + 'static,
-    ) -> Option<(Assignment<P>, Option<Grant<Warm<P>>>, std::io::Error)> {
+        luggage: L,
+        body: impl FnOnce(Assignment<P>, L) -> Finish + Send + 'static,
+    ) -> Option<(Assignment<P>, L, std::io::Error)> {
         let id = assignment.id;
         let running = Running {
             token: assignment.token.clone(),
@@ -275,17 +271,17 @@ impl<P: Protocol> Pool<P> {
             own: None,
         };
         self.tasks.state.lock().running.insert(id, running);
-        let luggage = Arc::new(Mutex::new(Some((assignment, grant))));
+        let all = Arc::new(Mutex::new(Some((assignment, luggage))));
         let started = {
-            let (pool, luggage) = (Arc::clone(self), Arc::clone(&luggage));
+            let (pool, all) = (Arc::clone(self), Arc::clone(&all));
             Builder::new()
                 .name(format!("{}-task-{id}", self.settings.protocol))
                 .spawn(move || {
-                    let Some((assignment, grant)) = luggage.lock().take() else {
+                    let Some((assignment, luggage)) = all.lock().take() else {
                         return;
                     };
                     pool.note_thread(id);
-                    let finish = body(assignment, grant);
+                    let finish = body(assignment, luggage);
                     pool.note_end(id);
                     // The last handle of the client may go with it, and the pool with that.
                     drop(pool);
@@ -303,8 +299,8 @@ impl<P: Protocol> Pool<P> {
             }
             Err(error) => {
                 self.note_end(id);
-                let (assignment, grant) = luggage.lock().take()?;
-                Some((assignment, grant, error))
+                let (assignment, luggage) = all.lock().take()?;
+                Some((assignment, luggage, error))
             }
         }
     }

@@ -11,7 +11,7 @@ use mailpool_test_server::Server;
 
 use crate::scripted::body;
 use crate::support::{USER, builder, message, never, server_with};
-use crate::threads::{LONG, bounded, uid, uids, until_open};
+use crate::threads::{LONG, bounded, uid, uids, until_open, until_received};
 
 fn client_with(server: &Server, quota: usize) -> ImapClient {
     builder(server)
@@ -213,6 +213,72 @@ fn what_was_not_begun_when_the_work_is_ended_is_not_attempted() {
         let appended = inbox.bulk().append([Append::new("a: b\r\n\r\n")]).unwrap();
         assert_eq!(appended.not_attempted, [0]);
         assert!(appended.succeeded.is_empty() && appended.failed.is_empty());
+    });
+}
+
+#[test]
+fn a_change_that_was_written_when_the_work_is_ended_may_have_been_made() {
+    bounded(|| {
+        let server = server_with(30);
+        // One connection for the work: one change at a time.
+        let client = client_with(&server, 2);
+        let token = CancelToken::new();
+        let inbox = client.with_cancel(&token).mailbox("INBOX");
+        server.faults().hold("UID STORE");
+        let outcome = std::thread::scope(|threads| {
+            let work = threads.spawn(|| {
+                let bulk = inbox.bulk().chunk_size(5);
+                bulk.store(uids(1, 20), Store::add(Flag::Seen)).unwrap()
+            });
+            until_received(&server, "UID STORE", 1);
+            token.cancel();
+            work.join().unwrap()
+        });
+        let failed: Vec<u32> = outcome.failed.iter().map(|(uid, _)| uid.get()).collect();
+        assert_eq!(failed, [1, 2, 3, 4, 5]);
+        for (_, error) in &outcome.failed {
+            assert!(error.is_cancelled(), "{error:?}");
+            assert_eq!(error.certainty(), Certainty::MaybeExecuted);
+        }
+        assert_eq!(all(&outcome.not_attempted), (6..=20).collect::<Vec<_>>());
+        assert!(outcome.succeeded.is_empty());
+        assert_eq!(server.counters().commands("UID STORE"), 1);
+        server.faults().release("UID STORE");
+    });
+}
+
+#[test]
+fn a_set_with_an_open_end_is_what_the_mailbox_has_of_it() {
+    bounded(|| {
+        let server = server_with(20);
+        let client = client_with(&server, 3);
+        let inbox = client.mailbox("INBOX");
+        assert!(server.store().expunge(USER.0, "INBOX", 18));
+        // `*` is the last message, also where it has a lower UID than the beginning of the range
+        // (RFC 9051 §6.4.9).
+        for (set, expected) in [
+            ("15:*", vec![15, 16, 17, 19, 20]),
+            ("*", vec![20]),
+            ("3,*", vec![3, 20]),
+            ("500:*", vec![20]),
+        ] {
+            let asked: UidSet = set.parse().unwrap();
+            let bulk = inbox.bulk().chunk_size(2);
+            let outcome = bulk.store(&asked, Store::add(Flag::Flagged)).unwrap();
+            assert_eq!(all(&outcome.succeeded), expected, "{set}");
+            assert!(outcome.is_complete() && outcome.missing.is_empty());
+            let flagged = inbox.search(Query::flagged()).unwrap();
+            assert_eq!(all(&flagged), expected, "{set}");
+            inbox
+                .store(UidSet::all(), Store::remove(Flag::Flagged))
+                .unwrap();
+        }
+        // In a set without one, what is not there is named.
+        let outcome = inbox
+            .bulk()
+            .store(uids(17, 22), Store::add(Flag::Flagged))
+            .unwrap();
+        assert_eq!(all(&outcome.missing), [18, 21, 22]);
     });
 }
 

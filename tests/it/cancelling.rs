@@ -5,15 +5,17 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use mailpool::{
-    Append, CancelToken, Certainty, Error, ImapClient, Items, Limits, Query, Section, Security,
-    UidSet,
+    Append, CancelToken, Certainty, Error, ErrorKind, Flag, ImapClient, Items, Limits, Query,
+    Section, Security, Store, UidSet,
 };
 use mailpool_test_server::{Message, Security as Secured, Server};
 
+use crate::alone::{alone, is_alone};
 use crate::scripted::body;
-use crate::support::{USER, builder, server_with};
+use crate::support::{USER, builder, client_with, message, server_with};
 use crate::threads::{
-    LONG, bounded, in_scope, large_server, settle, uid, until, until_open, until_received,
+    LONG, bounded, elsewhere, in_scope, large_server, settle, uid, until, until_open,
+    until_received,
 };
 use crate::tls;
 
@@ -91,14 +93,59 @@ fn a_queued_command_is_withdrawn() {
 }
 
 #[test]
+fn a_written_change_that_is_given_up_may_have_been_made() {
+    bounded(|| {
+        for (server, client) in both() {
+            let inbox = client.mailbox("INBOX");
+            // The highest UID in the mailbox, whatever it is.
+            let last: UidSet = "*".parse().unwrap();
+            server.faults().hold("UID STORE");
+            let error = cancelled(
+                &client,
+                |client| {
+                    let inbox = client.mailbox("INBOX");
+                    inbox.store(&last, Store::add(Flag::Flagged))
+                },
+                || until_received(&server, "UID STORE", 1),
+            );
+            assert_eq!(error.certainty(), Certainty::MaybeExecuted);
+            // And so it is.
+            server.faults().release("UID STORE");
+            let flagged = inbox.search(Query::flagged()).unwrap();
+            let there = server.store().messages(USER.0, "INBOX").len();
+            assert_eq!(flagged.iter().collect::<Vec<_>>(), [uid(there as u32)]);
+            assert_eq!(server.counters().accepted, 1);
+
+            // One that was not written is not made: it waits for another mailbox.
+            server.store().create_mailbox(USER.0, "Other");
+            server.store().append(USER.0, "Other", message(0));
+            server.faults().hold("UID SEARCH");
+            std::thread::scope(|threads| {
+                let first = threads.spawn(|| inbox.search(Query::all()));
+                until_received(&server, "UID SEARCH", 2);
+                let error = cancelled(
+                    &client,
+                    |client| {
+                        let other = client.mailbox("Other");
+                        other.store(&last, Store::add(Flag::Deleted))
+                    },
+                    || settle(&server, &client, 1),
+                );
+                assert_eq!(error.certainty(), Certainty::NotSent);
+                server.faults().release("UID SEARCH");
+                first.join().unwrap().unwrap();
+            });
+            client.noop().unwrap();
+            assert_eq!(server.counters().commands("UID STORE"), 1);
+        }
+    });
+}
+
+#[test]
 fn the_wait_for_a_permit_is_given_up_and_the_line_goes_on() {
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(2)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 2);
         let outside = client.clone();
         in_scope(&client, move |client, connection| {
             let error = cancelled(
@@ -157,11 +204,7 @@ fn a_handshake_that_never_ends_and_a_greeting_that_never_comes_are_given_up() {
 fn opening_a_scope_is_given_up_and_its_permit_comes_back() {
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(2)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 2);
         server.faults().hold("AUTHENTICATE");
         let error = cancelled(
             &client,
@@ -177,10 +220,8 @@ fn opening_a_scope_is_given_up_and_its_permit_comes_back() {
 }
 
 #[test]
-fn a_resolver_that_hangs_is_left_alone() {
+fn a_token_that_was_cancelled_beforehand_begins_nothing() {
     bounded(|| {
-        // Nobody knows how long it takes: the call ends either way, and when it is cancelled
-        // before it was begun the resolver is not even asked.
         let token = CancelToken::new();
         token.cancel();
         let error = ImapClient::builder("name.invalid")
@@ -317,15 +358,16 @@ fn views_of_views_end_with_either_token_and_the_client_with_none() {
 
 #[test]
 fn ten_thousand_cancellations_leave_nothing_behind() {
+    if !is_alone() {
+        return alone(
+            "cancelling::ten_thousand_cancellations_leave_nothing_behind",
+            ":",
+        );
+    }
     bounded(|| {
+        let before = (entries("task"), entries("fd"));
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(3)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
-        let threads = || std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
-        let before = threads();
+        let client = client_with(&server, 3);
         std::thread::scope(|scope| {
             for worker in 0..4 {
                 let client = &client;
@@ -370,10 +412,32 @@ fn ten_thousand_cancellations_leave_nothing_behind() {
             stats.tasks == 0 && stats.waiting == 0 && stats.parked + 1 == stats.holders.len()
         });
         client.noop().unwrap();
+        assert_eq!(client.stats().open, client.stats().holders.len());
+        assert!(server.counters().peak_open <= 3);
+        // Each permit is there to be had, and there is none too many.
+        in_scope(&client, |client, _one| {
+            in_scope(client, |client, _other| {
+                let client = client.clone();
+                let third = elsewhere(move || client.try_create_connection().map(drop));
+                let error = third.unwrap_err();
+                assert!(
+                    matches!(error.kind(), ErrorKind::NoPermit { .. }),
+                    "{error:?}"
+                );
+            });
+        });
         client.shutdown(LONG).unwrap();
         until_open(&server, 0);
         drop(client);
-        // Other tests run beside this one: theirs come and go.
-        until("the threads have ended", || threads() <= before + 40);
+        drop(server);
+        until("threads and descriptors are as many as before", || {
+            (entries("task"), entries("fd")) == before
+        });
     });
+}
+
+/// How many threads (`task`) or descriptors (`fd`) this process has.
+fn entries(of: &str) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/self/{of}"));
+    entries.expect("a process can look at itself").count()
 }

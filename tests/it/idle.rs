@@ -12,6 +12,7 @@ use crate::support::{USER, builder, client, message, server_with};
 use crate::threads::{
     LONG, SHORT, bounded, in_scope, named, uid, uids, until, until_open, until_received,
 };
+use crate::tls;
 
 /// The next change, and that there is one.
 #[track_caller]
@@ -111,6 +112,35 @@ fn a_token_on_another_thread_ends_it() {
         });
         until_idling(&server, 0);
         client.noop().unwrap();
+    });
+}
+
+#[test]
+fn a_token_ends_it_over_tls_with_done_and_the_connection_goes_on() {
+    bounded(|| {
+        for (secured, security) in tls::BOTH {
+            let server = tls::server(secured);
+            let client = tls::trusting(&server, security).connect().unwrap();
+            for round in 1..=3 {
+                let token = CancelToken::new();
+                let mut idle = begin(&client.with_cancel(&token));
+                until_idling(&server, 1);
+                std::thread::scope(|threads| {
+                    let waiting = named(threads, "idler", || {
+                        let error = idle.next().unwrap().unwrap_err();
+                        assert!(error.is_cancelled(), "{error:?}");
+                    });
+                    token.cancel();
+                    waiting.join().unwrap();
+                });
+                // The server has had DONE, and has answered it.
+                until_idling(&server, 0);
+                tls::works(&client);
+                assert_eq!(server.counters().commands("IDLE"), round);
+            }
+            let counters = server.counters();
+            assert_eq!((counters.accepted, counters.tls_handshakes), (1, 1));
+        }
     });
 }
 

@@ -28,10 +28,12 @@
 //! | `tasks.rs` | background tasks, alone and in scopes |
 //! | `bulk.rs` | work on many messages over many connections |
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
+//! | `resolver.rs` | calls that are given up while the system's resolver is at work |
 //! | `watch.rs` | mailboxes that are watched in the background |
 //! | `reconnecting.rs` | lost connections that come back, what is repeated, what is not |
 //! | `second_faults.rs` | what goes wrong while something else goes wrong already |
 //! | `lingering.rs` | what is held or waited for when nobody has any use for it |
+//! | `log_lines.rs` | what is logged |
 //! | `keep_alive.rs` | what the system is asked to watch over |
 //! | `faults.rs` | broken connections, servers that are away or full |
 //! | `sweep.rs` | a session that is cut after each byte, and what its calls say then |
@@ -47,6 +49,8 @@
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
+//! | `alone.rs` | tests that need a process of their own |
+//! | `logged.rs` | the lines of the log that belong to one test |
 //! | `threads.rs` | waiting for events, for tests with several threads |
 
 #![allow(
@@ -57,6 +61,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod alone;
 mod basics;
 mod bulk;
 mod bulk_fetch;
@@ -74,12 +79,15 @@ mod idle;
 mod keep_alive;
 mod layers;
 mod lingering;
+mod log_lines;
+mod logged;
 mod login;
 mod memory;
 mod parking;
 mod pipelining;
 mod quota;
 mod reconnecting;
+mod resolver;
 mod scopes;
 mod scripted;
 mod second_faults;

@@ -3,31 +3,17 @@
 use std::time::Duration;
 
 use mailpool::{
-    Append, Backoff, Certainty, ConnectionEvent, Error, ErrorKind, Flag, ImapClient, Items, Query,
-    Section, Store, UidSet,
+    Append, Certainty, ConnectionEvent, Error, ErrorKind, Flag, ImapClient, Items, Query, Section,
+    Store, UidSet,
 };
 use mailpool_test_server::{LimitMode, Server};
 
 use crate::scripted::body;
-use crate::support::{USER, builder, message, never, server_with};
+use crate::support::{USER, builder, client_of, message, never, quick, server_with};
 use crate::threads::{
     LONG, SHORT, bounded, connections_of, elsewhere, in_scope, main_holder, settle, uid, uids,
     until, until_received,
 };
-
-fn quick() -> Backoff {
-    Backoff::new()
-        .first_delay(Duration::from_millis(5))
-        .max_delay(Duration::from_millis(20))
-}
-
-fn client_of(server: &Server) -> ImapClient {
-    builder(server)
-        .reconnect(quick())
-        .timeout(LONG)
-        .connect()
-        .unwrap()
-}
 
 /// Cuts the connection off while the server holds a command with this verb. Returns what the
 /// caller is told.

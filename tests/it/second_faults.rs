@@ -1,27 +1,17 @@
 //! Races and second faults: what goes wrong while something else goes wrong already.
+
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use mailpool::*;
+use mailpool::{
+    Append, Backoff, CancelToken, Certainty, ConnectionEvent, Error, Flag, ImapClient, Limits,
+    Query, SeqSet, Store, UidSet,
+};
 use mailpool_test_server::Server;
 
 use crate::scripted::body;
-use crate::support::{USER, builder, message, never, server_with};
+use crate::support::{USER, builder, client_of, client_with, message, never, quick, server_with};
 use crate::threads::{LONG, bounded, settle, uid, uids, until, until_received};
-
-fn quick() -> Backoff {
-    Backoff::new()
-        .first_delay(Duration::from_millis(5))
-        .max_delay(Duration::from_millis(20))
-}
-
-fn client_of(server: &Server) -> ImapClient {
-    builder(server)
-        .reconnect(quick())
-        .timeout(LONG)
-        .connect()
-        .unwrap()
-}
 
 /// Runs `call` on another thread; panics if it takes longer than 5 s.
 fn soon<T: Send + 'static>(what: &str, call: impl FnOnce() -> T + Send + 'static) -> T {
@@ -61,24 +51,33 @@ fn an_open_set_that_was_delivered_is_not_delivered_again() {
     });
 }
 
+/// What a change says that was under way when its connection broke, where `refuse` has the server
+/// refuse it on the next one.
+fn refused_when_repeated(refuse: impl FnOnce(&Server)) -> Error {
+    let server = server_with(2);
+    let client = client_of(&server);
+    server.faults().hold("UID STORE");
+    let error = std::thread::scope(|threads| {
+        let waiting = threads.spawn(|| {
+            client
+                .mailbox("INBOX")
+                .store(uids(1, 2), Store::add(Flag::Deleted))
+        });
+        until_received(&server, "UID STORE", 1);
+        refuse(&server);
+        server.reset_all();
+        waiting.join().unwrap().unwrap_err()
+    });
+    server.faults().clear();
+    error
+}
+
 #[test]
 fn a_repeated_command_whose_mailbox_is_refused_may_have_been_executed() {
     bounded(|| {
-        let server = server_with(2);
-        let client = client_of(&server);
-        server.faults().hold("UID STORE");
-        let error = std::thread::scope(|threads| {
-            let waiting = threads.spawn(|| {
-                client
-                    .mailbox("INBOX")
-                    .store(uids(1, 2), Store::add(Flag::Deleted))
-            });
-            until_received(&server, "UID STORE", 1);
+        let error = refused_when_repeated(|server| {
             server.faults().respond("SELECT", "{tag} NO gone\r\n");
-            server.reset_all();
-            waiting.join().unwrap().unwrap_err()
         });
-        server.faults().clear();
         assert_eq!(error.certainty(), Certainty::MaybeExecuted, "{error:?}");
     });
 }
@@ -86,23 +85,10 @@ fn a_repeated_command_whose_mailbox_is_refused_may_have_been_executed() {
 #[test]
 fn a_repeated_command_whose_login_is_refused_may_have_been_executed() {
     bounded(|| {
-        let server = server_with(2);
-        let client = client_of(&server);
-        server.faults().hold("UID STORE");
-        let error = std::thread::scope(|threads| {
-            let waiting = threads.spawn(|| {
-                client
-                    .mailbox("INBOX")
-                    .store(uids(1, 2), Store::add(Flag::Deleted))
-            });
-            until_received(&server, "UID STORE", 1);
-            server
-                .faults()
-                .refuse_next_login("[AUTHENTICATIONFAILED] Changed");
-            server.reset_all();
-            waiting.join().unwrap().unwrap_err()
+        let error = refused_when_repeated(|server| {
+            let refusal = "[AUTHENTICATIONFAILED] Changed";
+            server.faults().refuse_next_login(refusal);
         });
-        server.faults().clear();
         assert_eq!(error.certainty(), Certainty::MaybeExecuted, "{error:?}");
     });
 }
@@ -320,11 +306,7 @@ fn a_job_whose_drop_panics_is_joined_all_the_same() {
     }
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(2)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 2);
         let (go_on, wait) = mpsc::channel::<()>();
         let first = client.spawn(move |_| {
             let _ = wait.recv();
@@ -350,11 +332,7 @@ fn a_job_whose_drop_panics_is_joined_all_the_same() {
 fn in_a_cancelled_task_a_watcher_of_another_handle_ends() {
     bounded(|| {
         let server = server_with(1);
-        let client = builder(&server)
-            .max_connections_per_server(4)
-            .timeout(LONG)
-            .connect()
-            .unwrap();
+        let client = client_with(&server, 4);
         let other = client.clone();
         let (begun, has_begun) = mpsc::channel();
         let task = client.spawn(move |_| {

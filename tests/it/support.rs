@@ -1,7 +1,11 @@
 //! What several tests need.
 
+use std::time::Duration;
+
 use mailpool::{Backoff, Credentials, ImapClient, ImapClientBuilder, Security};
 use mailpool_test_server::Server;
+
+use crate::threads::LONG;
 
 /// The user of the embedded server, and the password.
 pub(crate) const USER: (&str, &str) = ("alice", "secret");
@@ -36,7 +40,32 @@ pub(crate) fn never() -> Backoff {
     Backoff::new().max_attempts(0)
 }
 
+/// Lost connections are opened anew almost at once.
+pub(crate) fn quick() -> Backoff {
+    Backoff::new()
+        .first_delay(Duration::from_millis(5))
+        .max_delay(Duration::from_millis(20))
+}
+
+/// A client of `server` that is patient, and whose lost connections come back almost at once.
+pub(crate) fn client_of(server: &Server) -> ImapClient {
+    connected(builder(server).reconnect(quick()).timeout(LONG))
+}
+
+/// A client of `server` that is patient, with this quota.
+pub(crate) fn client_with(server: &Server, quota: usize) -> ImapClient {
+    connected(
+        builder(server)
+            .max_connections_per_server(quota)
+            .timeout(LONG),
+    )
+}
+
 /// A client of `server`, without TLS.
 pub(crate) fn client(server: &Server) -> ImapClient {
-    builder(server).connect().expect("the client connects")
+    connected(builder(server))
+}
+
+fn connected(builder: ImapClientBuilder) -> ImapClient {
+    builder.connect().expect("the client connects")
 }

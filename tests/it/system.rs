@@ -1,39 +1,22 @@
 //! Threads and descriptors that are not to be had: typed errors, and nothing is lost.
 
 use std::fs::File;
-use std::process::Command;
 
 use mailpool::{Certainty, Error, ErrorKind, ImapClient, Limits, Phase, Query};
 
+use crate::alone::{alone, is_alone};
 use crate::support::{builder, never, server_with};
 use crate::threads::{SHORT, bounded, until, until_open};
 
-/// Set in the process that has the limits.
-const ALONE: &str = "MAILPOOL_TEST_ALONE";
-
 /// Runs a test of this binary in a process of its own, with a limit of the shell's `ulimit`:
 /// limits concern a whole process.
-fn alone(test: &str, limit: &str) {
-    let output = Command::new("sh")
-        .arg("-c")
-        .arg(format!("ulimit {limit} && exec \"$0\" \"$@\""))
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ALONE, "1")
-        // Else address space is set aside for each thread.
-        .env("MALLOC_ARENA_MAX", "1")
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
+#[track_caller]
+fn limited(test: &str, limit: &str) {
+    // Without the second one address space is set aside for each thread.
+    alone(
+        test,
+        &format!("ulimit {limit} && export MALLOC_ARENA_MAX=1"),
     );
-}
-
-fn is_alone() -> bool {
-    std::env::var_os(ALONE).is_some()
 }
 
 #[track_caller]
@@ -82,7 +65,7 @@ fn pieces_had(result: Result<(), Error>) -> Option<usize> {
 fn without_descriptors_there_are_errors_and_no_permit_is_lost() {
     if !is_alone() {
         let name = "system::without_descriptors_there_are_errors_and_no_permit_is_lost";
-        return alone(name, "-n 64");
+        return limited(name, "-n 64");
     }
     bounded(|| {
         let server = server_with(3);
@@ -133,7 +116,7 @@ fn without_descriptors_there_are_errors_and_no_permit_is_lost() {
 fn without_descriptors_the_main_connection_is_opened_anew_later() {
     if !is_alone() {
         let name = "system::without_descriptors_the_main_connection_is_opened_anew_later";
-        return alone(name, "-n 64");
+        return limited(name, "-n 64");
     }
     bounded(|| {
         let server = server_with(3);
@@ -169,7 +152,7 @@ fn client_with_large_stacks(server: &mailpool_test_server::Server) -> ImapClient
 fn without_a_thread_there_is_an_error_and_no_permit_is_lost() {
     if !is_alone() {
         let name = "system::without_a_thread_there_is_an_error_and_no_permit_is_lost";
-        return alone(name, "-v 900000");
+        return limited(name, "-v 900000");
     }
     bounded(|| {
         let server = server_with(3);

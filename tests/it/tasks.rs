@@ -4,20 +4,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, mpsc};
 
 use mailpool::{CancelToken, Certainty, ErrorKind, ImapClient, Query, Role, Task};
-use mailpool_test_server::Server;
 
-use crate::support::{builder, never, server_with};
+use crate::support::{builder, client_with, never, server_with};
 use crate::threads::{
     LONG, SHORT, bounded, elsewhere, until, until_open, until_pending, until_received,
 };
-
-fn client_with(server: &Server, quota: usize) -> ImapClient {
-    builder(server)
-        .max_connections_per_server(quota)
-        .timeout(LONG)
-        .connect()
-        .unwrap()
-}
 
 /// A task that has begun and goes on until the sender is dropped.
 fn blocked(client: &ImapClient) -> (Task<()>, mpsc::Sender<()>) {

@@ -178,6 +178,59 @@ fn nothing_is_lost_or_told_twice_when_connections_break() {
 }
 
 #[test]
+fn what_was_expunged_or_flagged_while_connections_were_away_is_told_once() {
+    bounded(|| {
+        const NAMES: [&str; 2] = ["INBOX", "Other"];
+        let server = server_with(2);
+        let store = server.store();
+        store.create_mailbox(USER.0, NAMES[1]);
+        for number in 0..2 {
+            store.append(USER.0, NAMES[1], message(number));
+        }
+        let client = client_with(&server, 4);
+        let mut watcher = client.watch_with(NAMES, eager()).unwrap();
+        begins(&mut watcher, 2);
+        for round in 3..=12_u32 {
+            let keyword = format!("$round{round}");
+            for name in NAMES {
+                server.reset_all();
+                assert_eq!(store.append(USER.0, name, message(0)), round);
+                assert!(store.expunge(USER.0, name, round - 1));
+                assert!(store.set_flags(USER.0, name, 1, &[&keyword]));
+            }
+            let mut told: Vec<String> = (0..6)
+                .map(|_| match next(&mut watcher) {
+                    (name, MailboxChange::New { uid, .. }) => format!("{name} has {uid}"),
+                    (name, MailboxChange::Expunged(uid)) => format!("{name} lost {uid}"),
+                    (name, MailboxChange::Flags { uid, flags, .. }) => {
+                        assert!(
+                            flags.contains(&Flag::keyword(&keyword).unwrap()),
+                            "{flags:?}"
+                        );
+                        format!("{name} changed {uid}")
+                    }
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            told.sort();
+            let mut expected: Vec<String> = NAMES
+                .iter()
+                .flat_map(|name| {
+                    [
+                        format!("{name} has {round}"),
+                        format!("{name} lost {}", round - 1),
+                        format!("{name} changed 1"),
+                    ]
+                })
+                .collect();
+            expected.sort();
+            assert_eq!(told, expected);
+        }
+        assert!(watcher.next_timeout(SHORT).is_none());
+    });
+}
+
+#[test]
 fn a_new_uid_validity_is_told() {
     bounded(|| {
         let server = server_with(3);

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::Session;
-use super::answers::uid_in;
 use super::commands::{Kind, Owner};
+use super::damaged::uid_in;
 use super::held::Held;
 use super::operation::{By, End, Part, Refusal, StreamedSection};
 use crate::protocol::imap::response::{self, Attributes, Fetch, OpenSection};

@@ -3,23 +3,27 @@
 //! A [`Session`] goes through [`login`] to its ready state and then carries out operations.
 //! An operation is one atomic unit: SELECT where another mailbox is selected, then one
 //! command or several. Operations overlap as far as their answers can be told apart
-//! ([`overlap`]); their commands are in [`commands`], their answers are matched in [`answers`]
-//! and [`deliver`].
+//! ([`overlap`]); their commands are in [`commands`], their answers are matched in
+//! [`answers`], [`untagged`] and [`deliver`]. What cannot be read ends in [`damaged`].
 
 mod active;
 mod answers;
 mod commands;
+mod damaged;
 mod deliver;
 mod follow;
 mod held;
 mod login;
 pub(crate) mod operation;
 mod overlap;
+#[cfg(test)]
+mod rig;
 mod salvage;
 mod seen;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod untagged;
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;

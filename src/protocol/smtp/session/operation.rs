@@ -119,11 +119,6 @@ impl Failure {
         Self::Protocol(reason.into())
     }
 
-    /// Whether the server has said no.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::NobodyAccepted(_))
-    }
-
     pub(super) fn verdict(&self) -> Verdict {
         match self {
             Self::Greeting(reply) | Self::Leaving(reply) if says_too_many(reply) => {

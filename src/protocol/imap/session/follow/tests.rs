@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{PATIENCE, SETTLE};
 use crate::protocol::imap::session::Protection;
 use crate::protocol::imap::session::operation::{By, Failure, Follow, Operation, Request};
-use crate::protocol::imap::session::tests::{Rig, at_every_split, bare, flags, on, uids};
+use crate::protocol::imap::session::rig::{Rig, at_every_split, bare, flags, on, uids};
 use crate::protocol::machine::{Protocol, Salvaged};
 use crate::types::flag::Flag;
 use crate::types::request::{Append, Store};

@@ -1,0 +1,34 @@
+//! The failures of an SMTP session.
+
+use super::ErrorKind;
+use super::conversions::ProtocolFailure;
+use crate::protocol::smtp::session::operation::Failure;
+
+impl ProtocolFailure for Failure {
+    fn into_kind(self) -> ErrorKind {
+        match self {
+            Failure::Refused { verb, reply } => ErrorKind::SmtpRefused { verb, reply },
+            Failure::NobodyAccepted(recipients) => ErrorKind::NobodyAccepted {
+                recipients: recipients.to_vec(),
+            },
+            Failure::Leaving(reply) | Failure::Greeting(reply) => ErrorKind::SmtpClosing { reply },
+            Failure::Authentication(reply) => ErrorKind::Authentication {
+                code: None,
+                text: reply.to_string(),
+            },
+            Failure::Missing(capability) => ErrorKind::MissingCapability { capability },
+            Failure::TooLarge { size, limit } => ErrorKind::MessageTooLarge { size, limit },
+            failure @ (Failure::NoStartTls | Failure::Injected(_)) => ErrorKind::StartTls {
+                reason: failure.to_string(),
+            },
+            Failure::Cleartext => ErrorKind::CleartextPassword,
+            Failure::NoMechanism => ErrorKind::NoMechanism,
+            Failure::Protocol(reason) => ErrorKind::Protocol { reason },
+            Failure::BrokenOff => ErrorKind::Closed,
+        }
+    }
+
+    fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::NobodyAccepted(_))
+    }
+}
