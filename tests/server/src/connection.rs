@@ -399,6 +399,22 @@ impl Connection {
         Ok(())
     }
 
+    /// Waits for a time to pass.
+    ///
+    /// # Errors
+    /// As [`wait_while`](Self::wait_while).
+    pub(crate) fn pause(&self, time: Duration) -> io::Result<()> {
+        let until = clock::now() + time;
+        let mut state = self.state.lock();
+        while clock::now() < until {
+            if state.stopped || state.peer_gone {
+                return Err(aborted());
+            }
+            self.wake.wait_until(&mut state, until);
+        }
+        Ok(())
+    }
+
     /// As [`wait_while`](Self::wait_while), but an order ends the wait and is handed over.
     pub(crate) fn wait_while_or_order(
         &self,
