@@ -62,6 +62,7 @@ impl Session {
         let (id, flight) = (self.connection.id, self.stream.flight());
         self.hub.counters.command(id, flight, "", verb, recorded);
         self.wait_while_held(verb)?;
+        self.own_fault = false;
         self.commands += 1;
         self.reach(Place::Command(self.commands, verb))
     }
@@ -182,6 +183,7 @@ impl Session {
     pub(super) fn out_of_sequence(&mut self, line: &[u8], text: &str) -> Outcome {
         if !self.excused {
             self.violation(ViolationKind::Sequence, line);
+            self.own_fault = true;
         }
         Outcome::reply(503, "5.5.1", text)
     }
@@ -256,7 +258,7 @@ impl Session {
         let words = self.hub.faults.replacement(id, verb).unwrap_or(words);
         let refused = words.starts_with(b"4") || words.starts_with(b"5");
         if refused && matches!(verb, "MAIL" | "RCPT" | "DATA" | "BDAT") {
-            self.excused = true;
+            self.excused |= !self.own_fault;
         }
         self.out.extend_from_slice(&words);
         if let Some(bytes) = self.hub.faults.after(id, verb) {

@@ -64,6 +64,8 @@ pub(super) struct Session {
     /// Since the last MAIL something was refused, so that what was sent behind it makes no sense
     /// and is not the client's fault.
     pub(super) excused: bool,
+    /// The command came out of sequence, and that is a violation.
+    pub(super) own_fault: bool,
     /// The greeting was a refusal: only QUIT is carried out (RFC 5321 section 3.1).
     pub(super) turned_away: bool,
 }
@@ -86,6 +88,7 @@ pub(crate) fn serve(connection: &Arc<Connection>, dialect: Dialect) {
         mails: 0,
         commands: 0,
         excused: false,
+        own_fault: false,
         turned_away: false,
     };
     if session.run().is_ok() {
