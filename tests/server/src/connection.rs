@@ -331,9 +331,10 @@ impl Connection {
                         continue;
                     };
                     let count = bytes.len().min(buffer.len());
-                    for (to, from) in buffer.iter_mut().zip(bytes.drain(..count)) {
-                        *to = from;
+                    if let (Some(to), Some(from)) = (buffer.get_mut(..count), bytes.get(..count)) {
+                        to.copy_from_slice(from);
                     }
+                    bytes.drain(..count);
                     if bytes.is_empty() {
                         state.inbound.pop_front();
                     }

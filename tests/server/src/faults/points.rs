@@ -20,7 +20,8 @@ pub enum Point {
     Content(u64),
     /// A message has come to its end and is not stored.
     Received,
-    /// A message has been stored, and nothing was said about it.
+    /// A message has been stored, and nothing was said about it. A 421 here
+    /// ([`Action::Farewell`]) refuses what was accepted, as a server should not.
     Stored,
 }
 

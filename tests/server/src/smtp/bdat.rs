@@ -57,8 +57,7 @@ impl Session {
             return Some(self.out_of_sequence(line, "A chunk was refused"));
         }
         if transaction.recipients.is_empty() {
-            let _ = self.out_of_sequence(line, "");
-            return Some(Outcome::reply(554, "5.5.1", "No valid recipients"));
+            return Some(self.no_recipients(line));
         }
         None
     }

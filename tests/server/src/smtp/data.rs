@@ -19,11 +19,7 @@ impl Session {
             return self.out_of_sequence(line, "The message came by BDAT");
         }
         if transaction.recipients.is_empty() {
-            let outcome = self.out_of_sequence(line, "");
-            return match outcome {
-                Outcome::Reply(_) => Outcome::reply(554, "5.5.1", "No valid recipients"),
-                other => other,
-            };
+            return self.no_recipients(line);
         }
         Outcome::Data(Reply::new(354, "", "End data with <CR><LF>.<CR><LF>"))
     }

@@ -188,6 +188,17 @@ impl Session {
         Outcome::reply(503, "5.5.1", text)
     }
 
+    /// There is nobody to send the message to.
+    pub(super) fn no_recipients(&mut self, line: &[u8]) -> Outcome {
+        let _ = self.out_of_sequence(line, "");
+        // RFC 5321 section 4.1.1.4, RFC 2033 section 4.2.
+        let code = match self.dialect {
+            Dialect::Smtp => 554,
+            Dialect::Lmtp => 503,
+        };
+        Outcome::reply(code, "5.5.1", "No valid recipients")
+    }
+
     /// A command needs what was not announced.
     pub(super) fn not_announced(&mut self, line: &[u8], code: u16, what: &str) -> Outcome {
         self.violation(ViolationKind::NotAnnounced, line);
@@ -249,8 +260,13 @@ impl Session {
         }
     }
 
-    /// Says these words to a command, or what a rule wants said.
+    /// Says these words to a command, or what a rule wants said, and does what rules say then.
     pub(super) fn answer(&mut self, verb: &str, words: Vec<u8>) -> io::Result<()> {
+        self.say(verb, words);
+        self.reach(Place::Answered(verb))
+    }
+
+    pub(super) fn say(&mut self, verb: &str, words: Vec<u8>) {
         let id = self.connection.id;
         if let Some(bytes) = self.hub.faults.before(id, verb) {
             self.out.extend_from_slice(&bytes);
@@ -264,6 +280,5 @@ impl Session {
         if let Some(bytes) = self.hub.faults.after(id, verb) {
             self.out.extend_from_slice(&bytes);
         }
-        self.reach(Place::Answered(verb))
     }
 }

@@ -34,11 +34,12 @@ impl Session {
         if order.is_some() {
             self.reach(Place::Stored)?;
         }
-        self.answer(END, words)?;
+        self.say(END, words);
         self.send_out()?;
         if let Some(order) = order {
             self.hub.store.delivery_answered(order);
         }
+        self.reach(Place::Answered(END))?;
         Ok(true)
     }
 

@@ -11,6 +11,7 @@
 //! | `smtp_session` | SMTP and LMTP: greeting, order of commands, TLS, login, pipelining |
 //! | `smtp_messages` | messages byte for byte, extensions, deliveries |
 //! | `smtp_faults` | rules about addresses, answers and points of a transaction |
+//! | `smtp_ledger` | what was accepted while everything goes wrong |
 //! | `smtp_clients` | clients that others wrote |
 
 #![allow(
@@ -30,5 +31,6 @@ mod session;
 mod smtp_client;
 mod smtp_clients;
 mod smtp_faults;
+mod smtp_ledger;
 mod smtp_messages;
 mod smtp_session;
