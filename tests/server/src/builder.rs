@@ -9,7 +9,8 @@ use crate::capabilities::{Capabilities, Stage};
 use crate::faults::Faults;
 use crate::hub::{Hub, Settings};
 use crate::imap;
-use crate::server::{LimitMode, Security, Server};
+use crate::server::{LimitMode, Protocol, Security, Server, SessionBody};
+use crate::smtp::{self, Dialect};
 use crate::store::{Message, Store};
 use crate::tls::TlsMaterial;
 
@@ -19,11 +20,20 @@ use crate::tls::TlsMaterial;
 pub struct Builder {
     store: Store,
     settings: Settings,
-    capabilities: Capabilities,
+    protocol: Protocol,
+    capabilities: Vec<CapabilityChange>,
     host: String,
     bind: IpAddr,
     faults: Vec<FaultSetter>,
     problem: Option<io::Error>,
+}
+
+/// A change to what the protocol's default list of capabilities is.
+#[derive(Debug)]
+enum CapabilityChange {
+    Add(String),
+    Remove(String),
+    Set(Stage, Vec<String>),
 }
 
 struct FaultSetter(Box<dyn FnOnce(&Faults) + Send>);
@@ -39,7 +49,8 @@ impl Default for Builder {
         Self {
             store: Store::default(),
             settings: Settings::default(),
-            capabilities: Capabilities::default(),
+            protocol: Protocol::default(),
+            capabilities: Vec::new(),
             host: "127.0.0.1".to_owned(),
             bind: Ipv4Addr::LOCALHOST.into(),
             faults: Vec::new(),
@@ -109,23 +120,56 @@ impl Builder {
         self
     }
 
-    /// Adds a capability where it belongs.
-    pub fn with(mut self, capability: &str) -> Self {
-        self.capabilities.add(capability);
+    /// What the server speaks. Default: [`Protocol::Imap`].
+    pub fn protocol(mut self, protocol: Protocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
-    /// Removes a capability everywhere. The commands that need it are answered with BAD.
+    /// Adds a capability where it belongs, such as `IMAP4rev2`, or a line of the answer to EHLO,
+    /// such as `SIZE 1000`, `LIMITS RCPTMAX=10` or `X-STRANGE`. One with the same keyword is
+    /// replaced. SMTP obeys the numbers that it announces.
+    pub fn with(mut self, capability: &str) -> Self {
+        let change = CapabilityChange::Add(capability.to_owned());
+        self.capabilities.push(change);
+        self
+    }
+
+    /// Removes a capability, for SMTP given by its keyword, everywhere. The commands and
+    /// parameters that need it are refused.
     pub fn without(mut self, capability: &str) -> Self {
-        self.capabilities.remove(capability);
+        let change = CapabilityChange::Remove(capability.to_owned());
+        self.capabilities.push(change);
         self
     }
 
     /// Replaces the capability list of one stage.
     pub fn capabilities(mut self, stage: Stage, names: &[&str]) -> Self {
         let names = names.iter().map(|&name| name.to_owned()).collect();
-        self.capabilities.set(stage, names);
+        self.capabilities.push(CapabilityChange::Set(stage, names));
         self
+    }
+
+    /// Takes mail only from those who have logged in (530). Default: from everybody. SMTP and
+    /// LMTP only.
+    pub fn require_login(mut self) -> Self {
+        self.settings.require_login = true;
+        self
+    }
+
+    /// Keeps of the messages that SMTP and LMTP deliver only the length and the SHA-256 digest,
+    /// so that large ones cost no memory. They do not get into the INBOX of a user.
+    pub fn digests_only(mut self) -> Self {
+        self.settings.digests_only = true;
+        self
+    }
+
+    /// Refuses a recipient, see [`Faults::refuse_recipient`].
+    pub fn refuse_recipient(self, address: &str, reply: &str) -> Self {
+        let (address, reply) = (address.to_owned(), reply.to_owned());
+        self.faults(move |faults| {
+            faults.refuse_recipient(&address, reply);
+        })
     }
 
     /// Serves at most so many connections at once. Default: no limit.
@@ -175,9 +219,22 @@ impl Builder {
         if let Some(problem) = self.problem {
             return Err(problem);
         }
+        let mut capabilities = Capabilities::new(self.protocol);
+        for change in self.capabilities {
+            match change {
+                CapabilityChange::Add(name) => capabilities.add(&name),
+                CapabilityChange::Remove(name) => capabilities.remove(&name),
+                CapabilityChange::Set(stage, names) => capabilities.set(stage, names),
+            }
+        }
+        let session: SessionBody = match self.protocol {
+            Protocol::Imap => Arc::new(imap::serve),
+            Protocol::Smtp => Arc::new(|connection| smtp::serve(connection, Dialect::Smtp)),
+            Protocol::Lmtp => Arc::new(|connection| smtp::serve(connection, Dialect::Lmtp)),
+        };
         let hub = Arc::new(Hub::new(
             self.settings,
-            self.capabilities,
+            capabilities,
             self.store,
             TlsMaterial::generate()?,
         ));
@@ -186,6 +243,6 @@ impl Builder {
             (setter.0)(&faults);
         }
         let bind = SocketAddr::new(self.bind, 0);
-        Server::start(hub, self.host, bind, Arc::new(imap::serve))
+        Server::start(hub, self.host, bind, session)
     }
 }

@@ -331,9 +331,10 @@ impl Connection {
                         continue;
                     };
                     let count = bytes.len().min(buffer.len());
-                    for (to, from) in buffer.iter_mut().zip(bytes.drain(..count)) {
-                        *to = from;
+                    if let (Some(to), Some(from)) = (buffer.get_mut(..count), bytes.get(..count)) {
+                        to.copy_from_slice(from);
                     }
+                    bytes.drain(..count);
                     if bytes.is_empty() {
                         state.inbound.pop_front();
                     }
@@ -395,6 +396,22 @@ impl Connection {
                 return Err(aborted());
             }
             self.wake.wait(&mut state);
+        }
+        Ok(())
+    }
+
+    /// Waits for a time to pass.
+    ///
+    /// # Errors
+    /// As [`wait_while`](Self::wait_while).
+    pub(crate) fn pause(&self, time: Duration) -> io::Result<()> {
+        let until = clock::now() + time;
+        let mut state = self.state.lock();
+        while clock::now() < until {
+            if state.stopped || state.peer_gone {
+                return Err(aborted());
+            }
+            self.wake.wait_until(&mut state, until);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use parking_lot::{Mutex, RwLock};
 
 use crate::capabilities::Capabilities;
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionInfo};
 use crate::counters::CounterBoard;
 use crate::faults::FaultBoard;
 use crate::hangup;
@@ -23,6 +23,10 @@ pub(crate) struct Settings {
     pub(crate) max_literal: usize,
     pub(crate) record_lines: bool,
     pub(crate) preauth: Option<String>,
+    /// Mail is taken from those who have logged in only.
+    pub(crate) require_login: bool,
+    /// Of messages that are delivered only the length and the digest are kept.
+    pub(crate) digests_only: bool,
 }
 
 impl Default for Settings {
@@ -34,21 +38,34 @@ impl Default for Settings {
             max_literal: 64 << 20,
             record_lines: false,
             preauth: None,
+            require_login: false,
+            digests_only: false,
         }
     }
+}
+
+/// Why a login failed.
+#[derive(Debug)]
+pub(crate) enum LoginRefusal {
+    /// A test wants it, in these words.
+    Ordered(String),
+    /// There are too many connections.
+    Limit,
+    /// The name or the password is wrong.
+    Wrong,
 }
 
 #[derive(Debug)]
 pub(crate) struct Hub {
     pub(crate) settings: RwLock<Settings>,
     pub(crate) capabilities: RwLock<Capabilities>,
-    pub(crate) counters: CounterBoard,
+    pub(crate) counters: Arc<CounterBoard>,
     pub(crate) faults: FaultBoard,
     pub(crate) store: Store,
     pub(crate) tls: TlsMaterial,
     connections: Mutex<Vec<Arc<Connection>>>,
     /// Held while a login is counted.
-    pub(crate) login: Mutex<()>,
+    login: Mutex<()>,
     next_id: AtomicUsize,
     pub(crate) stopping: AtomicBool,
 }
@@ -63,7 +80,7 @@ impl Hub {
         Self {
             settings: RwLock::new(settings),
             capabilities: RwLock::new(capabilities),
-            counters: CounterBoard::default(),
+            counters: Arc::default(),
             faults: FaultBoard::default(),
             store,
             tls,
@@ -115,6 +132,67 @@ impl Hub {
                 connection.ended();
             }
         }
+    }
+
+    /// Whether as many other connections as there may be are served and `counts`.
+    pub(crate) fn is_full(
+        &self,
+        connection: &Connection,
+        counts: impl Fn(&ConnectionInfo) -> bool,
+    ) -> bool {
+        let Some(max) = self.settings.read().max_connections else {
+            return false;
+        };
+        let others = || {
+            let connections = self.connections();
+            connections
+                .iter()
+                .filter(|other| other.id != connection.id && !other.has_ended())
+                .map(|other| other.info())
+                .filter(|other| other.served && counts(other))
+                .count()
+        };
+        self.sweep();
+        if others() < max {
+            return false;
+        }
+        self.sweep_thoroughly(connection.port);
+        others() >= max
+    }
+
+    /// Whether more connections are served than there may be, this one included.
+    pub(crate) fn is_one_too_many(&self, connection: &Connection) -> bool {
+        // Those accepted later are not in the way: they will look for themselves.
+        self.settings.read().limit_mode == LimitMode::ByeAtGreeting
+            && self.is_full(connection, |other| other.id < connection.id)
+    }
+
+    /// Checks a login, counts it, and makes the connection this user's.
+    pub(crate) fn log_in(
+        &self,
+        connection: &Connection,
+        user: &str,
+        password: &str,
+    ) -> Result<(), LoginRefusal> {
+        // Two logins at once must not both see the last free place.
+        let _alone = self.login.lock();
+        let limit = self.settings.read().limit_mode == LimitMode::NoAtLogin;
+        let refusal = if let Some(text) = self.faults.refuse_login(connection.id) {
+            Some(LoginRefusal::Ordered(text))
+        } else if limit && self.is_full(connection, |other| other.user.is_some()) {
+            Some(LoginRefusal::Limit)
+        } else if !self.store.check_password(user, password) {
+            Some(LoginRefusal::Wrong)
+        } else {
+            None
+        };
+        if let Some(refusal) = refusal {
+            self.counters.update(|counters| counters.failed_logins += 1);
+            return Err(refusal);
+        }
+        connection.update_info(|info| info.user = Some(user.to_owned()));
+        self.counters.update(|counters| counters.logins += 1);
+        Ok(())
     }
 
     pub(crate) fn is_stopping(&self) -> bool {

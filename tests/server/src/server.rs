@@ -12,17 +12,30 @@ use parking_lot::{Condvar, Mutex};
 use crate::builder::Builder;
 use crate::capabilities::Stage;
 use crate::connection::{Connection, ConnectionInfo, Order};
-use crate::counters::{CommandRecord, Counters};
+use crate::counters::{CommandRecord, Counters, Violation};
 use crate::faults::Faults;
 use crate::hub::Hub;
-use crate::store::Store;
+use crate::store::{Delivery, Store};
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Protocol {
+    /// IMAP4rev1 (RFC 3501).
+    #[default]
+    Imap,
+    /// SMTP (RFC 5321), for relay and submission.
+    Smtp,
+    /// LMTP (RFC 2033): SMTP with LHLO, and an answer for each recipient after the message.
+    Lmtp,
+}
 
 /// How connections are secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// TLS from the first byte.
     Tls,
-    /// In clear until STARTTLS; login before that is refused.
+    /// In clear until STARTTLS; login before that is refused, and so is mail.
     StartTls,
     /// In clear.
     None,
@@ -31,9 +44,9 @@ pub enum Security {
 /// How a connection too many is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LimitMode {
-    /// `* BYE` instead of a greeting, then the end.
+    /// `* BYE`, or 421 in SMTP, instead of a greeting, then the end.
     ByeAtGreeting,
-    /// `NO [LIMIT]` to the login; the connection stays.
+    /// `NO [LIMIT]`, or 454 in SMTP, to the login; the connection stays.
     NoAtLogin,
 }
 
@@ -53,7 +66,7 @@ struct Gate {
     changed: Condvar,
 }
 
-/// An IMAP server on loopback. It runs until it is dropped; dropping it closes every connection
+/// A mail server on loopback. It runs until it is dropped; dropping it closes every connection
 /// and joins every thread.
 #[derive(Debug)]
 pub struct Server {
@@ -149,6 +162,27 @@ impl Server {
         self.hub.counters.clear_log();
     }
 
+    /// What clients did that the protocol forbids, in the order in which it was seen. Only SMTP
+    /// and LMTP keep this record.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        self.hub.counters.violations()
+    }
+
+    /// The messages accepted so far by way of SMTP or LMTP: [`Store::deliveries`] of this
+    /// server's store.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.hub.store.deliveries()
+    }
+
+    /// Blocks until so many messages have been accepted, at most for `timeout`:
+    /// [`Store::wait_for_deliveries`] of this server's store.
+    #[must_use]
+    pub fn wait_for_deliveries(&self, count: usize, timeout: Duration) -> Vec<Delivery> {
+        self.hub.store.wait_for_deliveries(count, timeout)
+    }
+
     /// What the open connections are doing.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionInfo> {
@@ -189,7 +223,8 @@ impl Server {
         self.hub.settings.write().max_connections = max;
     }
 
-    /// Says `* BYE` with this text on every connection, between two responses, and closes it.
+    /// Says `* BYE` (421 in SMTP and LMTP) with this text on every connection, between two
+    /// responses, and closes it.
     pub fn bye_all(&self, text: &str) {
         self.order_all(&Order::Bye(text.to_owned()));
     }
@@ -209,8 +244,8 @@ impl Server {
         self.order_all(&Order::Close);
     }
 
-    /// Says `* BYE` with this text on one connection, between two responses, and closes it. Says
-    /// whether it was open.
+    /// Says `* BYE` (421 in SMTP and LMTP) with this text on one connection, between two
+    /// responses, and closes it. Says whether it was open.
     pub fn bye(&self, connection: usize, text: &str) -> bool {
         self.order_one(connection, Order::Bye(text.to_owned()))
     }
@@ -375,7 +410,11 @@ fn serve(hub: &Arc<Hub>, socket: TcpStream, body: &SessionBody) -> io::Result<[J
         .spawn({
             let connection = Arc::clone(&connection);
             let body = Arc::clone(body);
-            move || body(&connection)
+            let running = hub.counters.session();
+            move || {
+                let _running = running;
+                body(&connection);
+            }
         })
         .inspect_err(|_| connection.kill())?;
     let reading = std::thread::Builder::new()

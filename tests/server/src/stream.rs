@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use native_tls::{HandshakeError, TlsAcceptor, TlsStream};
 
 use crate::connection::{Connection, Outgoing, aborted};
-use crate::faults::{Action, CutProgress, Layer};
+use crate::faults::{Action, CutProgress, Hit, Layer};
 
 /// Writes to the socket, and does what the rules for [`Layer::Wire`] say.
 struct Wire {
@@ -85,6 +85,11 @@ impl Wire {
             Action::Garbage(bytes) => {
                 self.progress.done();
                 self.write_now(&bytes)
+            }
+            Action::Farewell(bytes) => {
+                self.progress.done();
+                self.write_now(&bytes)?;
+                self.act(Action::Close)
             }
             Action::Close | Action::CloseWithoutNotify => {
                 let _ = self.socket.shutdown(Shutdown::Write);
@@ -231,6 +236,9 @@ pub(crate) struct Stream {
     input: Vec<u8>,
     scratch: Vec<u8>,
     progress: CutProgress,
+    flight: u64,
+    /// Something was sent when all input had been taken: what comes next is a new flight.
+    answered: bool,
 }
 
 impl Stream {
@@ -242,6 +250,8 @@ impl Stream {
             input: Vec::new(),
             scratch: vec![0; 16 << 10],
             progress: CutProgress::default(),
+            flight: 0,
+            answered: true,
         })
     }
 
@@ -250,10 +260,23 @@ impl Stream {
         &self.input
     }
 
+    /// The number of the flight that the input last received belongs to, from 1.
+    ///
+    /// A flight is what the client sends without waiting for an answer: a new one begins when
+    /// there was no more input at the moment at which the server sent something.
+    pub(crate) fn flight(&self) -> u64 {
+        self.flight
+    }
+
     /// Takes the first `count` bytes of the input.
     pub(crate) fn take(&mut self, count: usize) -> Vec<u8> {
         let rest = self.input.split_off(count.min(self.input.len()));
         std::mem::replace(&mut self.input, rest)
+    }
+
+    /// Drops the first `count` bytes of the input.
+    pub(crate) fn discard(&mut self, count: usize) {
+        self.input.drain(..count.min(self.input.len()));
     }
 
     /// Reads what is there into the input, without waiting.
@@ -268,6 +291,9 @@ impl Stream {
             Ok(count) => {
                 self.input
                     .extend_from_slice(self.scratch.get(..count).unwrap_or_default());
+                if std::mem::take(&mut self.answered) {
+                    self.flight += 1;
+                }
                 Ok(Filled::Some)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::Nothing),
@@ -279,6 +305,10 @@ impl Stream {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let id = self.connection.id;
         let hub = Arc::clone(&self.connection.hub);
+        if !bytes.is_empty() && self.input.is_empty() {
+            // An error shows again when the input is wanted.
+            self.answered |= matches!(self.fill(), Ok(Filled::Nothing));
+        }
         let mut rest = bytes;
         loop {
             let mut count = rest.len();
@@ -328,6 +358,11 @@ impl Stream {
                 self.progress.done();
                 self.write_through(&bytes)
             }
+            Action::Farewell(bytes) => {
+                self.progress.done();
+                self.write_through(&bytes)?;
+                self.act(Action::Close)
+            }
             Action::Close => {
                 self.close();
                 Err(aborted())
@@ -341,6 +376,19 @@ impl Stream {
                 self.inner = Inner::Gone;
                 Err(aborted())
             }
+        }
+    }
+
+    /// Does what a rule about a point of the session says. Here a stall holds everything up, not
+    /// only what is sent.
+    pub(crate) fn obey(&mut self, hit: Hit) -> io::Result<()> {
+        let connection = &self.connection;
+        match hit.action {
+            Action::Stall => {
+                connection.wait_while(|| connection.hub.faults.has_point(connection.id, hit.id))
+            }
+            Action::Garbage(bytes) => self.write_through(&bytes),
+            action => self.act(action),
         }
     }
 

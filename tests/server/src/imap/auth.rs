@@ -1,7 +1,6 @@
 //! STARTTLS, LOGIN, AUTHENTICATE, ENABLE.
 
 use std::io;
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +9,7 @@ use imap_codec::imap_types::core::AString;
 use imap_codec::imap_types::extensions::enable::CapabilityEnable;
 
 use super::session::{Outcome, Session};
-use crate::server::LimitMode;
+use crate::hub::LoginRefusal;
 
 impl Session {
     pub(super) fn starttls(&mut self) -> io::Result<Outcome> {
@@ -74,27 +73,20 @@ impl Session {
     }
 
     fn check_login(&mut self, username: &str, password: &str) -> Outcome {
-        let hub = Arc::clone(&self.hub);
-        // Two logins at once must not both see the last free place.
-        let _alone = hub.login.lock();
-        let limit = self.hub.settings.read().limit_mode == LimitMode::NoAtLogin;
-        let refusal = if let Some(text) = self.hub.faults.refuse_login(self.connection.id) {
-            Some(text)
-        } else if limit && self.is_full(|other| other.user.is_some()) {
-            Some("[LIMIT] Too many simultaneous connections".to_owned())
-        } else if !self.hub.store.check_password(username, password) {
-            Some("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned())
-        } else {
-            None
+        let refusal = match self.hub.log_in(&self.connection, username, password) {
+            Ok(()) => None,
+            Err(LoginRefusal::Ordered(text)) => Some(text),
+            Err(LoginRefusal::Limit) => {
+                Some("[LIMIT] Too many simultaneous connections".to_owned())
+            }
+            Err(LoginRefusal::Wrong) => {
+                Some("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned())
+            }
         };
         if let Some(text) = refusal {
-            self.hub
-                .counters
-                .update(|counters| counters.failed_logins += 1);
             return Outcome::No(text);
         }
-        self.log_in(username);
-        self.hub.counters.update(|counters| counters.logins += 1);
+        self.user = Some(username.to_owned());
         Outcome::Ok(format!("[CAPABILITY {}] Logged in", self.capability_list()))
     }
 

@@ -10,6 +10,7 @@ use imap_codec::imap_types::command::CommandBody;
 use super::reader::tag_of;
 use super::search::{ReturnOptions, take_return_options};
 use super::session::{Outcome, Session};
+use crate::faults::Place;
 
 /// The tag and the verb of a command, the verb in capitals and with `UID ` for the UID forms.
 pub(super) fn verb_of(command: &[u8]) -> (String, String) {
@@ -40,6 +41,8 @@ impl Session {
         let id = self.connection.id;
         self.record(command, &tag, &verb);
         self.wait_while_held(&verb)?;
+        self.commands += 1;
+        self.reach(Place::Command(self.commands, &verb))?;
         if self.hub.faults.is_silent(id, &verb) {
             return Ok(true);
         }
@@ -70,6 +73,7 @@ impl Session {
             self.out.extend_from_slice(&bytes);
         }
         self.send_out()?;
+        self.reach(Place::Answered(&verb))?;
         match outcome {
             Outcome::Logout => Ok(false),
             Outcome::StartTls => {
@@ -91,9 +95,9 @@ impl Session {
                 String::from_utf8_lossy(command).into_owned()
             }
         });
-        self.hub
-            .counters
-            .command(self.connection.id, tag, verb, line);
+        let flight = self.stream.flight();
+        let id = self.connection.id;
+        self.hub.counters.command(id, flight, tag, verb, line);
     }
 
     fn wait_while_held(&mut self, verb: &str) -> io::Result<()> {

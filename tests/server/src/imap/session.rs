@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::selected::Selected;
 use crate::capabilities::Stage;
-use crate::connection::{Connection, ConnectionInfo, Order, Wake, aborted};
+use crate::connection::{Connection, Order, Wake, aborted};
+use crate::faults::Place;
 use crate::hub::Hub;
-use crate::server::{LimitMode, Security};
+use crate::server::Security;
 use crate::stream::{Filled, Stream};
 
 /// Output is sent when so much has come together, and at the end of each command.
@@ -51,6 +52,8 @@ pub(super) struct Session {
     pub(super) condstore: bool,
     /// IMAP4rev2 was enabled.
     pub(super) rev2: bool,
+    /// How many commands have come.
+    pub(super) commands: u64,
 }
 
 /// Serves a connection until its end. Errors of the connection are its end.
@@ -68,6 +71,7 @@ pub(crate) fn serve(connection: &Arc<Connection>) {
         selected: None,
         condstore: false,
         rev2: false,
+        commands: 0,
     };
     if session.run().is_ok() {
         session.stream.close();
@@ -99,7 +103,7 @@ impl Session {
         let settings = self.hub.settings.read().clone();
         if let Some(greeting) = self.hub.faults.greeting(self.connection.id) {
             self.out.extend_from_slice(&greeting);
-        } else if settings.limit_mode == LimitMode::ByeAtGreeting && self.is_one_too_many() {
+        } else if self.hub.is_one_too_many(&self.connection) {
             self.connection.update_info(|info| info.served = false);
             self.hub.counters.update(|counters| counters.refused += 1);
             self.line("* BYE Too many simultaneous connections");
@@ -117,34 +121,6 @@ impl Session {
         }
         self.send_out()?;
         Ok(true)
-    }
-
-    /// Whether more connections are served than there may be, this one included.
-    fn is_one_too_many(&self) -> bool {
-        // Those accepted later are not in the way: they will look for themselves.
-        self.is_full(|other| other.id < self.connection.id)
-    }
-
-    /// Whether as many other connections as there may be are served and `counts`.
-    pub(super) fn is_full(&self, counts: impl Fn(&ConnectionInfo) -> bool) -> bool {
-        let Some(max) = self.hub.settings.read().max_connections else {
-            return false;
-        };
-        let others = || {
-            let connections = self.hub.connections();
-            connections
-                .iter()
-                .filter(|other| other.id != self.connection.id && !other.has_ended())
-                .map(|other| other.info())
-                .filter(|other| other.served && counts(other))
-                .count()
-        };
-        self.hub.sweep();
-        if others() < max {
-            return false;
-        }
-        self.hub.sweep_thoroughly(self.connection.port);
-        others() >= max
     }
 
     pub(super) fn stage(&self) -> Stage {
@@ -199,6 +175,15 @@ impl Session {
             self.send_out()?;
         }
         Ok(())
+    }
+
+    /// Does what a rule says about this point of the session.
+    pub(super) fn reach(&mut self, place: Place<'_>) -> io::Result<()> {
+        let Some(hit) = self.hub.faults.reach(self.connection.id, place) else {
+            return Ok(());
+        };
+        self.send_out()?;
+        self.stream.obey(hit)
     }
 
     /// Sends a continuation request.

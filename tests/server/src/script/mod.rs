@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::capabilities::Capabilities;
 use crate::clock;
 use crate::hub::{Hub, Settings};
-use crate::server::Server;
+use crate::server::{Protocol, Server};
 use crate::store::Store;
 use crate::tls::TlsMaterial;
 
@@ -238,7 +238,7 @@ impl ScriptServer {
         let scripts: Vec<Script> = scripts.into_iter().collect();
         let hub = Arc::new(Hub::new(
             Settings::default(),
-            Capabilities::default(),
+            Capabilities::new(Protocol::default()),
             Store::default(),
             TlsMaterial::generate()?,
         ));

@@ -1,5 +1,6 @@
 //! The mail of the server: users, their mailboxes, and messages. Protocols are a view of it.
 
+mod delivery;
 pub(crate) mod mailbox;
 mod maildir;
 pub(crate) mod message;
@@ -8,15 +9,19 @@ mod user;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::Path as FilePath;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
+pub use delivery::{Delivery, Digest, Path};
 pub use mailbox::StoredMessage;
 pub use message::Message;
 pub use synthetic::Synthetic;
 
+use delivery::DeliveryBoard;
+pub(crate) use delivery::{Accepted, Body};
 use mailbox::Mailbox;
 use message::canonical_flag;
 pub(crate) use user::User;
@@ -32,6 +37,7 @@ pub(crate) const DELIMITER: char = '/';
 #[derive(Clone, Debug, Default)]
 pub struct Store {
     users: Arc<Mutex<BTreeMap<String, User>>>,
+    deliveries: Arc<DeliveryBoard>,
 }
 
 impl Store {
@@ -68,7 +74,7 @@ impl Store {
     ///
     /// # Errors
     /// If a directory cannot be read.
-    pub fn add_maildir(&self, user: &str, mailbox: &str, path: &Path) -> io::Result<usize> {
+    pub fn add_maildir(&self, user: &str, mailbox: &str, path: &FilePath) -> io::Result<usize> {
         let mut count = 0;
         for (folder, messages) in maildir::read(path)? {
             let name = match (folder.is_empty(), mailbox.eq_ignore_ascii_case("INBOX")) {
@@ -165,6 +171,63 @@ impl Store {
     pub fn highest_modseq(&self, user: &str, mailbox: &str) -> u64 {
         self.mailbox(user, mailbox)
             .read(|contents| contents.highest_modseq)
+    }
+
+    /// The messages accepted so far by way of SMTP or LMTP, in the order of acceptance, whether or
+    /// not their clients heard of it. Where a server uses the store of one that is gone, those of
+    /// both.
+    ///
+    /// A session that outlives its connection can add one: wait until
+    /// [`Counters::sessions`](crate::Counters::sessions) is zero, or drop the server, if the list
+    /// is to be final.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.deliveries.list()
+    }
+
+    /// Blocks until so many messages have been accepted, at most for `timeout`; returns those
+    /// that there are then.
+    #[must_use]
+    pub fn wait_for_deliveries(&self, count: usize, timeout: Duration) -> Vec<Delivery> {
+        self.deliveries.wait(count, timeout)
+    }
+
+    /// Forgets the messages accepted so far. What got into a user's INBOX stays there.
+    pub fn clear_deliveries(&self) {
+        self.deliveries.clear();
+    }
+
+    /// Accepts a message: the moment from which on it is delivered. Returns its number.
+    pub(crate) fn deliver(&self, accepted: Accepted) -> u64 {
+        let message = accepted.body.message();
+        let inboxes: Vec<String> = accepted
+            .recipients
+            .iter()
+            .filter_map(|path| self.local_user(&path.address))
+            .collect();
+        let order = self.deliveries.add(accepted);
+        for user in inboxes {
+            let inbox = self.existing(&user, "INBOX");
+            if let (Some(inbox), Some(message)) = (inbox, &message) {
+                inbox.change(|contents| contents.append(message));
+            }
+        }
+        order
+    }
+
+    /// What was said about a message has been written.
+    pub(crate) fn delivery_answered(&self, order: u64) {
+        self.deliveries.answered(order);
+    }
+
+    /// The user whom an address names, by its local part or as a whole.
+    pub(crate) fn local_user(&self, address: &str) -> Option<String> {
+        let users = self.users.lock();
+        let local = address.rsplit_once('@').map_or(address, |(local, _)| local);
+        [address, local]
+            .into_iter()
+            .find(|name| users.contains_key(*name))
+            .map(str::to_owned)
     }
 
     pub(crate) fn check_password(&self, name: &str, password: &str) -> bool {

@@ -8,6 +8,11 @@
 //! | `changes` | what one session tells of what others do; IDLE |
 //! | `faults` | faults on demand, counters |
 //! | `scripts` | the scripted server |
+//! | `smtp_session` | SMTP and LMTP: greeting, order of commands, TLS, login, pipelining |
+//! | `smtp_messages` | messages byte for byte, extensions, deliveries |
+//! | `smtp_faults` | rules about addresses, answers and points of a transaction |
+//! | `smtp_ledger` | what was accepted while everything goes wrong |
+//! | `smtp_clients` | clients that others wrote |
 
 #![allow(
     missing_docs,
@@ -23,3 +28,9 @@ mod mailboxes;
 mod messages;
 mod scripts;
 mod session;
+mod smtp_client;
+mod smtp_clients;
+mod smtp_faults;
+mod smtp_ledger;
+mod smtp_messages;
+mod smtp_session;
