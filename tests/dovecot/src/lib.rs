@@ -38,8 +38,8 @@
 //!
 //! # What is here
 //! `builder` collects what a server shall be like, `config` writes it down for Dovecot,
-//! `setup` checks the machine, `process` starts and ends the processes, `instance` is the running server, `maildir` writes
-//! mail where the server finds it, `certificate` makes the TLS identity.
+//! `setup` checks the machine, `instance` is the running server, `maildir` writes mail where the
+//! server finds it. What any private server needs is in `tests/daemon`.
 
 #![allow(
     clippy::panic,
@@ -47,17 +47,25 @@
 )]
 
 mod builder;
-mod certificate;
 mod config;
 mod instance;
 mod maildir;
-mod process;
 mod setup;
-mod skip;
-mod unavailable;
 
 pub use builder::{Builder, Format, Service, User};
 pub use instance::Dovecot;
 pub use maildir::{Message, as_served, as_served_after_append};
-pub use skip::{WITHOUT_DOVECOT, skipped};
-pub use unavailable::Unavailable;
+pub use mailpool_test_daemon::Unavailable;
+
+/// The environment variable that, set to `1`, turns a missing Dovecot from a failure into a skip.
+pub const WITHOUT_DOVECOT: &str = "MAILPOOL_WITHOUT_DOVECOT";
+
+static SKIP: mailpool_test_daemon::Skip = mailpool_test_daemon::Skip::new(NAME, WITHOUT_DOVECOT);
+
+/// What messages call the server.
+const NAME: &str = "Dovecot";
+
+/// How many times this process has skipped a test for want of Dovecot.
+pub fn skipped() -> usize {
+    SKIP.count()
+}

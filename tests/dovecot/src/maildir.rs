@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::config::MailOwner;
+use mailpool_test_daemon::SystemUser;
 
 /// The system flags and the letters that Maildir has for them, in the order that it demands.
 const FLAGS: [(&str, char); 5] = [
@@ -99,7 +99,7 @@ pub fn as_served_after_append(bytes: &[u8]) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) homes: PathBuf,
-    pub(crate) owner: MailOwner,
+    pub(crate) owner: SystemUser,
     pub(crate) separator: char,
     pub(crate) prefix: String,
     /// Orders the files: Dovecot gives UIDs to new messages in the order of their names.
