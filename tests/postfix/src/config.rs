@@ -1,10 +1,11 @@
 //! The texts of the configuration files, and the directories that Postfix wants to find.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use mailpool_test_daemon::{Identity, SystemUser};
 
@@ -51,9 +52,9 @@ impl Config<'_> {
         fs::write(directory.join("key.pem"), &identity.key_pem)?;
         let configuration = directory.join("etc");
         fs::create_dir(&configuration)?;
-        fs::write(configuration.join("recipients"), self.recipients())?;
-        fs::write(configuration.join("main.cf"), self.main())?;
-        fs::write(configuration.join("master.cf"), self.master())
+        write_file(&configuration.join("recipients"), &self.recipients())?;
+        write_file(&configuration.join("main.cf"), &self.main())?;
+        write_file(&configuration.join("master.cf"), &self.master())
     }
 
     /// The replies to RCPT, the first match counts.
@@ -188,6 +189,15 @@ impl Config<'_> {
             tls = self.tls,
         )
     }
+}
+
+/// Writes a file that looks a minute old. Postfix reads a younger one again and again until it is
+/// sure that nobody is still writing, which takes it a second or two.
+fn write_file(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(text.as_bytes())?;
+    let a_minute = Duration::from_secs(60);
+    file.set_modified(SystemTime::now() - a_minute)
 }
 
 fn make_directory(path: &Path, mode: u32, owner: SystemUser) -> io::Result<()> {

@@ -257,7 +257,7 @@ impl Postfix {
 }
 
 /// Starts Postfix's master itself, in the foreground: `postfix start` would check first what was
-/// made a moment ago, which takes half a second.
+/// made a moment ago.
 fn start_processes(directory: &Path) -> io::Result<Processes> {
     let configuration = directory.join("etc");
     let mut master = command(MASTER);
