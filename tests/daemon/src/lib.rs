@@ -9,14 +9,17 @@
 //! - [`free_port`], [`first_line`], [`wait_until`]: ports, and waiting for another program
 //! - [`Identity`]: a certificate for loopback, of an authority made for the occasion
 //! - [`system_user`]: whom a server can run as
+//! - [`Arrived`]: a message in a file that a server has delivered
 //! - [`Unavailable`] and [`Skip`]: why there is no server, and how a test does without
 
+mod arrived;
 mod certificate;
 mod place;
 mod process;
 mod skip;
 mod unavailable;
 
+pub use arrived::Arrived;
 pub use certificate::Identity;
 pub use place::{Directory, SystemUser, first_line, free_port, make_directory, system_user};
 pub use process::{Processes, command, wait_until};

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mailpool_test_daemon::{
-    Directory, Identity, Processes, SystemUser, Unavailable, command, first_line, make_directory,
-    wait_until,
+    Arrived, Directory, Identity, Processes, SystemUser, Unavailable, command, first_line,
+    make_directory, wait_until,
 };
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -152,6 +152,22 @@ impl Dovecot {
         self.ports.iter().any(|ports| ports.service == service)
     }
 
+    /// Where it speaks a protocol without TLS at first.
+    ///
+    /// # Panics
+    /// If the server was not asked to offer that protocol.
+    pub fn address_of(&self, service: Service) -> SocketAddr {
+        SocketAddr::new(self.address, self.ports_of(service).plain)
+    }
+
+    /// Where it speaks a protocol with TLS from the first byte.
+    ///
+    /// # Panics
+    /// If the server was not asked to offer that protocol.
+    pub fn tls_address_of(&self, service: Service) -> SocketAddr {
+        SocketAddr::new(self.address, self.ports_of(service).tls)
+    }
+
     /// The port of any protocol without TLS at first.
     ///
     /// # Panics
@@ -251,6 +267,19 @@ impl Dovecot {
         match delivered {
             Ok(served) => served,
             Err(error) => panic!("delivery to {mailbox:?} of {user} failed: {error}"),
+        }
+    }
+
+    /// The messages that LMTP has put into a user's INBOX, in the order of their delivery. They
+    /// are there when the server has said so.
+    ///
+    /// # Panics
+    /// If the files cannot be read, or the server does not keep Maildirs.
+    pub fn arrived(&self, user: &str) -> Vec<Arrived> {
+        assert_eq!(self.format, Format::Maildir, "only a Maildir can be read");
+        match self.store.inbox(user) {
+            Ok(messages) => messages.into_iter().map(Arrived::new).collect(),
+            Err(error) => panic!("the mail of {user} cannot be read: {error}"),
         }
     }
 
@@ -413,11 +442,8 @@ impl Dovecot {
 
 fn start_processes(directory: &Path) -> io::Result<Processes> {
     let configuration = directory.join("dovecot.conf");
-    let mut dovecot = Command::new("dovecot");
-    dovecot
-        .args(["-F", "-c"])
-        .arg(&configuration)
-        .current_dir("/");
+    let mut dovecot = command("dovecot");
+    dovecot.args(["-F", "-c"]).arg(&configuration);
     Processes::start(directory, &configuration.to_string_lossy(), &mut dovecot)
 }
 

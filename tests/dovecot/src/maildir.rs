@@ -154,6 +154,26 @@ impl Store {
         Ok(served)
     }
 
+    /// The files of a user's INBOX, as they are stored, the oldest first.
+    pub(crate) fn inbox(&self, user: &str) -> io::Result<Vec<Vec<u8>>> {
+        let maildir = self.homes.join(user).join("Maildir");
+        let mut files = Vec::new();
+        // A message on its way from `new` to `cur` is not missed.
+        for part in ["new", "cur"] {
+            let entries = match fs::read_dir(maildir.join(part)) {
+                // The server makes the Maildir with the first message.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                files.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        files.sort();
+        files.iter().map(|(_, path)| fs::read(path)).collect()
+    }
+
     fn create_directory(&self, path: &Path) -> io::Result<()> {
         match fs::create_dir(path) {
             Ok(()) => chown(path, Some(self.owner.uid), Some(self.owner.gid)),

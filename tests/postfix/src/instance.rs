@@ -10,11 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mailpool_test_daemon::{
-    Directory, Identity, Processes, Unavailable, command, first_line, free_port, make_directory,
-    wait_until,
+    Arrived, Directory, Identity, Processes, Unavailable, command, first_line, free_port,
+    make_directory, wait_until,
 };
 
-use crate::arrived::Arrived;
 use crate::builder::Builder;
 use crate::config::Config;
 use crate::mailroom::Mailroom;

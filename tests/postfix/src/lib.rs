@@ -50,15 +50,14 @@
 //!
 //! # What is here
 //! `builder` collects what a server shall be like, `config` writes it down for Postfix,
-//! `instance` is the running server, `mailroom` finds what arrived, `arrived` is a message as it
-//! was stored, `sink` is `smtp-sink`. What any private server needs is in `tests/daemon`.
+//! `instance` is the running server, `mailroom` finds what arrived, `sink` is `smtp-sink`. What
+//! any private server needs is in `tests/daemon`.
 
 #![allow(
     clippy::panic,
     reason = "a helper for tests: a broken set-up fails the test"
 )]
 
-mod arrived;
 mod builder;
 mod config;
 mod instance;
@@ -67,10 +66,9 @@ mod sink;
 
 use std::path::Path;
 
-pub use arrived::Arrived;
 pub use builder::{BareNewline, Builder};
 pub use instance::Postfix;
-pub use mailpool_test_daemon::Unavailable;
+pub use mailpool_test_daemon::{Arrived, Unavailable};
 pub use sink::{Dump, SinkBuilder, SmtpSink};
 
 /// The environment variable that, set to `1`, turns a missing Postfix from a failure into a skip.

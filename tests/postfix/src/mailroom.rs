@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::arrived::Arrived;
+use mailpool_test_daemon::Arrived;
 
 /// What is read of a file to learn for whom it is: Postfix's own headers and then some.
 const HEAD: u64 = 16 * 1024;

@@ -3,6 +3,7 @@
 //! - `server`: starting, stopping, settings, what is left behind
 //! - `corpus`: the messages and names of the corpus, in masses too
 //! - `raw`: the client for both, which knows just enough IMAP
+//! - `sending`: LMTP and submission, with the `smtp` client of Postfix's tests
 
 #![allow(
     clippy::unwrap_used,
@@ -13,4 +14,8 @@
 
 mod corpus;
 mod raw;
+mod sending;
 mod server;
+#[path = "../../../postfix/tests/real/raw.rs"]
+#[allow(dead_code, reason = "some of it is for the tests of Postfix")]
+mod smtp;

@@ -1,7 +1,7 @@
-//! A message as Postfix stored it.
+//! A message as a server stored it.
 
-/// Headers that Postfix puts before a message when it delivers it, in the order in which they
-/// stand there: each at most once.
+/// Headers that servers put before a message when they deliver it, in the order in which they
+/// stand there, each at most once. X-Original-To is Postfix's alone.
 const PREPENDED: [&[u8]; 4] = [
     b"Return-Path:",
     b"X-Original-To:",
@@ -13,28 +13,34 @@ const PREPENDED: [&[u8]; 4] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrived {
     stored: Vec<u8>,
-    /// Where the headers of Postfix end.
+    /// Where the server's headers end.
     start: usize,
 }
 
 impl Arrived {
-    pub(crate) fn new(stored: Vec<u8>) -> Self {
-        let mut start = 0;
+    /// From the bytes of a file that a server has delivered.
+    #[must_use]
+    pub fn new(stored: Vec<u8>) -> Self {
+        let mut arrived = Self { stored, start: 0 };
         for name in PREPENDED {
-            let rest = stored.get(start..).unwrap_or_default();
-            if rest.starts_with(name) {
-                start += header_length(rest);
-            }
+            arrived.skip(name);
         }
-        Self { stored, start }
+        arrived
     }
 
-    /// The file as it is: lines end in LF, the headers of Postfix come first.
+    /// The same without the Received header of a server that handed the message on.
+    #[must_use]
+    pub fn relayed(mut self) -> Self {
+        self.skip(b"Received:");
+        self
+    }
+
+    /// The file as it is: lines end in LF, the server's headers come first.
     pub fn stored(&self) -> &[u8] {
         &self.stored
     }
 
-    /// The message without the headers of Postfix, with CRLF as line ends: what was sent, dots
+    /// The message without the server's headers, with CRLF as line ends: what was sent, dots
     /// unstuffed.
     pub fn message(&self) -> Vec<u8> {
         let body = self.stored.get(self.start..).unwrap_or_default();
@@ -55,18 +61,32 @@ impl Arrived {
         path.strip_suffix('>').unwrap_or(path).to_owned()
     }
 
-    /// The address that RCPT had.
+    /// The address that RCPT had, without angle brackets. Empty where Dovecot took the message for
+    /// several recipients.
     pub fn recipient(&self) -> String {
-        self.prepended("X-Original-To:")
+        let original = self.prepended("X-Original-To:");
+        if original.is_empty() {
+            self.prepended("Delivered-To:")
+        } else {
+            original
+        }
     }
 
-    /// How it came, as the Received header says: the client's name for itself, SMTP, ESMTP or
-    /// UTF8SMTP, with S where TLS was used.
+    /// How it came, as the server's Received header says: the client's name for itself, SMTP,
+    /// ESMTP, LMTP or UTF8SMTP, with S where TLS was used and A where the client logged in.
     pub fn received(&self) -> String {
         self.prepended("Received:")
     }
 
-    /// The value of one of Postfix's headers, lines joined.
+    /// Moves the start behind a header, if it stands there.
+    fn skip(&mut self, name: &[u8]) {
+        let rest = self.stored.get(self.start..).unwrap_or_default();
+        if rest.starts_with(name) {
+            self.start += header_length(rest);
+        }
+    }
+
+    /// The value of one of the server's headers, lines joined.
     fn prepended(&self, name: &str) -> String {
         let mut rest = self.stored.get(..self.start).unwrap_or_default();
         while !rest.is_empty() {
@@ -98,7 +118,7 @@ mod tests {
     use super::Arrived;
 
     #[test]
-    fn only_the_first_of_each_of_postfixs_headers_is_taken_off() {
+    fn only_the_first_of_each_of_the_servers_headers_is_taken_off() {
         let stored = b"Return-Path: <me@a.example>\nX-Original-To: you@b.example\n\
             Delivered-To: you@b.example\nReceived: from c\n\tby d; now\n\
             Received: from e\n\tby f\nSubject: x\n\nbody\n";
@@ -111,6 +131,7 @@ mod tests {
         assert_eq!(arrived.recipient(), "you@b.example");
         assert_eq!(arrived.received(), "from c\tby d; now");
         assert_eq!(arrived.stored(), stored);
+        assert_eq!(arrived.relayed().message(), b"Subject: x\r\n\r\nbody\r\n");
     }
 
     #[test]
