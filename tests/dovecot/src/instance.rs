@@ -62,7 +62,7 @@ impl Dovecot {
             let mut builder = Self::builder();
             // Without their packages the tests of POP3 and LMTP fail, not those of IMAP.
             for service in [Service::Pop3, Service::Lmtp] {
-                if find_program(service).is_ok() {
+                if Self::installed(service) {
                     builder = builder.service(service);
                 }
             }
@@ -144,6 +144,11 @@ impl Dovecot {
     /// The port of IMAP over TLS.
     pub fn tls_port(&self) -> u16 {
         self.ports_of(Service::Imap).tls
+    }
+
+    /// Whether the package for a protocol is installed. Where it is not, `tests/run` says so.
+    pub fn installed(service: Service) -> bool {
+        find_program(service).is_ok()
     }
 
     /// Whether the server offers a protocol. The [shared](Self::shared) one does without POP3

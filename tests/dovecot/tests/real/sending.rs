@@ -1,6 +1,7 @@
 //! Mail that comes in over LMTP and goes out over submission.
 
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 use mailpool_test_dovecot::{Dovecot, Service, as_served};
 use mailpool_test_postfix::{Postfix, SmtpSink};
@@ -8,10 +9,25 @@ use mailpool_test_postfix::{Postfix, SmtpSink};
 use crate::raw::Raw;
 use crate::smtp::{Raw as Smtp, Reply};
 
+/// The shared server, if it offers LMTP; `tests/run` says if the package for it is missing.
+fn dovecot_with_lmtp() -> Option<&'static Dovecot> {
+    Dovecot::shared().filter(|dovecot| dovecot.offers(Service::Lmtp))
+}
+
+/// A server that hands mail on, if the package for that is there.
+fn dovecot_with_relay(address: SocketAddr) -> Option<Dovecot> {
+    let builder = Dovecot::builder().user("alice", "secret");
+    if Dovecot::installed(Service::Submission) {
+        builder.relay(address).start_or_skip()
+    } else {
+        None
+    }
+}
+
 /// `\0alice\0secret`
 const PASSWORD: &str = "AGFsaWNlAHNlY3JldA==";
 
-fn lmtp(dovecot: &Dovecot) -> Smtp<std::net::TcpStream> {
+fn lmtp(dovecot: &Dovecot) -> Smtp<TcpStream> {
     let (mut client, greeting) = Smtp::connect(dovecot.address_of(Service::Lmtp));
     greeting.is(220);
     client.command("LHLO client.example").is(250);
@@ -27,7 +43,7 @@ fn log_in<S: Read + Write>(client: &mut Smtp<S>) -> Reply {
 
 #[test]
 fn lmtp_delivers_byte_for_byte_to_the_users_that_there_are() {
-    let Some(dovecot) = Dovecot::shared() else {
+    let Some(dovecot) = dovecot_with_lmtp() else {
         return;
     };
     let (one, two) = (dovecot.new_user("one"), dovecot.new_user("two"));
@@ -98,7 +114,7 @@ fn lmtp_delivers_byte_for_byte_to_the_users_that_there_are() {
 
 #[test]
 fn lmtp_starts_tls_or_begins_with_it_and_takes_chunks() {
-    let Some(dovecot) = Dovecot::shared() else {
+    let Some(dovecot) = dovecot_with_lmtp() else {
         return;
     };
     let user = dovecot.new_user("chunks");
@@ -137,7 +153,7 @@ fn lmtp_starts_tls_or_begins_with_it_and_takes_chunks() {
 /// message, and whether what follows was taken for commands.
 #[test]
 fn what_lmtp_takes_for_the_end_of_a_message() {
-    let Some(dovecot) = Dovecot::shared() else {
+    let Some(dovecot) = dovecot_with_lmtp() else {
         return;
     };
     let cases = [
@@ -183,10 +199,7 @@ fn submission_hands_mail_to_postfix_byte_for_byte_after_a_login() {
     let Some(postfix) = Postfix::shared() else {
         return;
     };
-    let builder = Dovecot::builder()
-        .user("alice", "secret")
-        .relay(postfix.address());
-    let Some(dovecot) = builder.start_or_skip() else {
+    let Some(dovecot) = dovecot_with_relay(postfix.address()) else {
         return;
     };
     let (mut client, greeting) = Smtp::connect(dovecot.address_of(Service::Submission));
@@ -251,10 +264,7 @@ fn submission_over_tls_hands_mail_to_a_sink() {
     let Some(sink) = SmtpSink::builder().dump().start_or_skip() else {
         return;
     };
-    let builder = Dovecot::builder()
-        .user("alice", "secret")
-        .relay(sink.address());
-    let Some(dovecot) = builder.start_or_skip() else {
+    let Some(dovecot) = dovecot_with_relay(sink.address()) else {
         return;
     };
     let address = dovecot.tls_address_of(Service::Submission);
