@@ -23,7 +23,7 @@ pub(crate) fn processes_of(group: u32) -> Vec<PathBuf> {
 }
 
 /// Whether a process has the directory in its command line, as the watcher does, or works in it,
-/// as all of Postfix's do.
+/// as most of Postfix's do.
 pub(crate) fn in_use(directory: &Path) -> bool {
     let needle = directory.to_string_lossy().into_owned();
     let processes = fs::read_dir("/proc").unwrap();
