@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use mailpool_test_daemon::SystemUser;
+
 use crate::builder::{Builder, Format, Service};
 
 /// The ports of one protocol.
@@ -15,18 +17,12 @@ pub(crate) struct Ports {
     pub(crate) tls: u16,
 }
 
-/// The user that owns the mail.
-#[derive(Clone, Debug)]
-pub(crate) struct MailOwner {
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
 /// Everything that goes into the file.
 pub(crate) struct Config<'a> {
     pub(crate) builder: &'a Builder,
     pub(crate) directory: &'a Path,
-    pub(crate) owner: &'a MailOwner,
+    /// The user that owns the mail.
+    pub(crate) owner: SystemUser,
     pub(crate) ports: &'a [Ports],
     /// Says in the greeting which server this is.
     pub(crate) greeting: &'a str,
@@ -38,6 +34,8 @@ impl Service {
         match self {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
+            Self::Submission => "submission",
+            Self::Lmtp => "lmtp",
         }
     }
 
@@ -46,6 +44,8 @@ impl Service {
         match self {
             Self::Imap => "dovecot-imapd",
             Self::Pop3 => "dovecot-pop3d",
+            Self::Submission => "dovecot-submissiond",
+            Self::Lmtp => "dovecot-lmtpd",
         }
     }
 }
@@ -58,8 +58,12 @@ impl Config<'_> {
         self.mail(&mut text);
         self.users(&mut text);
         for ports in self.ports {
-            service(&mut text, ports);
+            match ports.service {
+                Service::Lmtp => lmtp(&mut text, ports),
+                _ => service(&mut text, ports),
+            }
         }
+        self.relay(&mut text);
         for (key, value) in &self.builder.settings {
             line(&mut text, format_args!("{key} = {value}"));
         }
@@ -80,6 +84,7 @@ impl Config<'_> {
                  base_dir = {directory}/run\n\
                  state_dir = {directory}/state\n\
                  log_path = {directory}/dovecot.log\n\
+                 hostname = dovecot.mailpool.test\n\
                  login_greeting = {greeting}\n\
                  default_login_user = dovenull\n\
                  default_internal_user = dovecot\n\
@@ -120,6 +125,19 @@ impl Config<'_> {
                 prefix = self.builder.prefix,
             ),
         );
+    }
+
+    fn relay(&self, text: &mut String) {
+        if let Some(relay) = self.builder.relay {
+            line(
+                text,
+                format_args!(
+                    "submission_relay_host = {host}\nsubmission_relay_port = {port}",
+                    host = relay.ip(),
+                    port = relay.port(),
+                ),
+            );
+        }
     }
 
     fn users(&self, text: &mut String) {
@@ -163,6 +181,21 @@ fn service(text: &mut String, ports: &Ports) {
              inet_listener {name} {{\n    port = {plain}\n  }}\n  \
              inet_listener {name}s {{\n    port = {tls}\n    ssl = yes\n  }}\n}}\n\
              service {name} {{\n  service_count = 1000\n  process_min_avail = 1\n}}",
+            plain = ports.plain,
+            tls = ports.tls,
+        ),
+    );
+}
+
+/// LMTP, which knows no login: its processes listen for themselves.
+fn lmtp(text: &mut String, ports: &Ports) {
+    line(
+        text,
+        format_args!(
+            "service lmtp {{\n  service_count = 1000\n  process_min_avail = 1\n  \
+             inet_listener lmtp {{\n    port = {plain}\n  }}\n  \
+             inet_listener lmtps {{\n    port = {tls}\n    ssl = yes\n  }}\n}}\n\
+             protocol lmtp {{\n  auth_username_format = %Ln\n}}",
             plain = ports.plain,
             tls = ports.tls,
         ),

@@ -4,22 +4,21 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mailpool_test_daemon::{
+    Arrived, Directory, Identity, Processes, SystemUser, Unavailable, command, first_line,
+    make_directory, wait_until,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::builder::{Builder, Format, Service, User};
-use crate::certificate::Identity;
-use crate::config::{Config, MailOwner, Ports};
+use crate::config::{Config, Ports};
 use crate::maildir::{Message, Store, as_served};
-use crate::process::{PATH, ServerProcess, wait_until};
-use crate::setup::{
-    check_system, find_program, free_ports, greets, make_directory, write_files, write_user,
-};
-use crate::unavailable::Unavailable;
+use crate::setup::{check_system, find_program, free_ports, io_error, write_files, write_user};
 
 /// How long Dovecot may take until it greets.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -30,8 +29,8 @@ const ATTEMPTS: usize = 8;
 /// A private Dovecot, running until it is dropped.
 #[derive(Debug)]
 pub struct Dovecot {
-    process: ServerProcess,
-    directory: tempfile::TempDir,
+    process: Processes,
+    directory: Directory,
     address: IpAddr,
     ports: Vec<Ports>,
     ca_pem: String,
@@ -46,7 +45,7 @@ impl Dovecot {
         Builder::default()
     }
 
-    /// The server that the tests of one binary share: IMAP and POP3, default settings.
+    /// The server that the tests of one binary share: IMAP, POP3 and LMTP, default settings.
     ///
     /// It starts with the first call and ends with the test process. Take a user of your own
     /// with [`new_user`](Self::new_user), so that tests do not see each other's mail. `None`
@@ -56,15 +55,16 @@ impl Dovecot {
     /// Where Dovecot is missing or fails although it is wanted.
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Result<Dovecot, Unavailable>> = OnceLock::new();
-        if crate::skip::wanted() {
-            crate::skip::announce();
+        if crate::SKIP.this_test() {
             return None;
         }
         let shared = SHARED.get_or_init(|| {
             let mut builder = Self::builder();
-            // Without its package the tests of POP3 fail, not those of IMAP.
-            if find_program(Service::Pop3).is_ok() {
-                builder = builder.service(Service::Pop3);
+            // Without their packages the tests of POP3 and LMTP fail, not those of IMAP.
+            for service in [Service::Pop3, Service::Lmtp] {
+                if Self::installed(service) {
+                    builder = builder.service(service);
+                }
             }
             builder.start()
         });
@@ -78,20 +78,19 @@ impl Dovecot {
         let owner = check_system(builder)?;
         let mut attempt = 1;
         loop {
-            match Self::start_once(builder, &owner) {
+            match Self::start_once(builder, owner) {
                 Err(error) if error.port_was_taken() && attempt < ATTEMPTS => attempt += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    fn start_once(builder: &Builder, owner: &MailOwner) -> Result<Self, Unavailable> {
-        let directory = make_directory().map_err(Unavailable::io("making a directory"))?;
+    fn start_once(builder: &Builder, owner: SystemUser) -> Result<Self, Unavailable> {
+        let directory =
+            make_directory("mailpool-dovecot-").map_err(io_error("making a directory"))?;
         let path = directory.path();
-        let identity = Identity::generate()
-            .map_err(io::Error::other)
-            .map_err(Unavailable::io("making certificates"))?;
-        let ports = free_ports(builder).map_err(Unavailable::io("finding free ports"))?;
+        let identity = Identity::generate().map_err(io_error("making certificates"))?;
+        let ports = free_ports(builder).map_err(io_error("finding free ports"))?;
         // The greeting tells this server from another one that was quicker to take the port.
         let instance = path.file_name().unwrap_or_default().to_string_lossy();
         let greeting = format!("Dovecot ready, instance {instance}.");
@@ -102,9 +101,8 @@ impl Dovecot {
             ports: &ports,
             greeting: &greeting,
         };
-        write_files(path, &config, &identity).map_err(Unavailable::io("writing its files"))?;
-        let process =
-            ServerProcess::start(path).map_err(Unavailable::io("starting its processes"))?;
+        write_files(path, &config, &identity).map_err(io_error("writing its files"))?;
+        let process = start_processes(path).map_err(io_error("starting its processes"))?;
         let mut dovecot = Self {
             process,
             address: builder.address,
@@ -112,7 +110,7 @@ impl Dovecot {
             ca_pem: identity.ca_pem,
             store: Store {
                 homes: path.join("home"),
-                owner: owner.clone(),
+                owner,
                 separator: builder.separator,
                 prefix: builder.prefix.clone(),
                 sequence: AtomicU64::new(0),
@@ -126,7 +124,7 @@ impl Dovecot {
             dovecot
                 .store
                 .create_home(&user.name)
-                .map_err(Unavailable::io("making a home directory"))?;
+                .map_err(io_error("making a home directory"))?;
         }
         Ok(dovecot)
     }
@@ -148,10 +146,31 @@ impl Dovecot {
         self.ports_of(Service::Imap).tls
     }
 
+    /// Whether the package for a protocol is installed. Where it is not, `tests/run` says so.
+    pub fn installed(service: Service) -> bool {
+        find_program(service).is_ok()
+    }
+
     /// Whether the server offers a protocol. The [shared](Self::shared) one does without POP3
-    /// where the package for it is not installed.
+    /// or LMTP where the package for it is not installed.
     pub fn offers(&self, service: Service) -> bool {
         self.ports.iter().any(|ports| ports.service == service)
+    }
+
+    /// Where it speaks a protocol without TLS at first.
+    ///
+    /// # Panics
+    /// If the server was not asked to offer that protocol.
+    pub fn address_of(&self, service: Service) -> SocketAddr {
+        SocketAddr::new(self.address, self.ports_of(service).plain)
+    }
+
+    /// Where it speaks a protocol with TLS from the first byte.
+    ///
+    /// # Panics
+    /// If the server was not asked to offer that protocol.
+    pub fn tls_address_of(&self, service: Service) -> SocketAddr {
+        SocketAddr::new(self.address, self.ports_of(service).tls)
     }
 
     /// The port of any protocol without TLS at first.
@@ -256,6 +275,19 @@ impl Dovecot {
         }
     }
 
+    /// The messages that LMTP has put into a user's INBOX, in the order of their delivery. They
+    /// are there when the server has said so.
+    ///
+    /// # Panics
+    /// If the files cannot be read, or the server does not keep Maildirs.
+    pub fn arrived(&self, user: &str) -> Vec<Arrived> {
+        assert_eq!(self.format, Format::Maildir, "only a Maildir can be read");
+        match self.store.inbox(user) {
+            Ok(messages) => messages.into_iter().map(Arrived::new).collect(),
+            Err(error) => panic!("the mail of {user} cannot be read: {error}"),
+        }
+    }
+
     /// How many sessions a user has at this moment, as the server counts them.
     ///
     /// # Panics
@@ -341,6 +373,7 @@ impl Dovecot {
                 None => continue,
             };
             return Err(Unavailable::Failed {
+                server: crate::NAME,
                 reason,
                 log: self.log(),
             });
@@ -412,6 +445,18 @@ impl Dovecot {
     }
 }
 
+fn start_processes(directory: &Path) -> io::Result<Processes> {
+    let configuration = directory.join("dovecot.conf");
+    let mut dovecot = command("dovecot");
+    dovecot.args(["-F", "-c"]).arg(&configuration);
+    Processes::start(directory, &configuration.to_string_lossy(), &mut dovecot)
+}
+
+/// Whether a server at the address says the expected greeting in its first line.
+fn greets(address: SocketAddr, greeting: &str) -> bool {
+    first_line(address).is_ok_and(|line| line.contains(greeting))
+}
+
 fn read_log(directory: &Path) -> String {
     let read = |name| fs::read(directory.join(name)).unwrap_or_default();
     let mut text = read("output");
@@ -420,13 +465,10 @@ fn read_log(directory: &Path) -> String {
 }
 
 fn run_doveadm(directory: &Path, arguments: &[&str], input: &[u8]) -> io::Result<Output> {
-    let mut child = Command::new("doveadm")
+    let mut child = command("doveadm")
         .arg("-c")
         .arg(directory.join("dovecot.conf"))
         .args(arguments)
-        .env_clear()
-        .env("PATH", PATH)
-        .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

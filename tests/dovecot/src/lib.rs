@@ -31,6 +31,15 @@
 //! let Some(dovecot) = dovecot else { return };
 //! ```
 //!
+//! # Sending
+//! [`Service::Lmtp`] takes mail for the users, at once and without authentication;
+//! [`Dovecot::arrived`] has it then. [`Service::Submission`] asks for a password and hands mail on
+//! to the server that [`Builder::relay`] names. In Debian's version 2.3 both take a bare LF for a
+//! line end (`\n.\n`, `\n.\r\n`, `\r\n.\n` end a message; a dot behind a bare LF is unstuffed),
+//! and both swallow the byte after `\n.\r`. All else stays as it is: carriage returns elsewhere,
+//! NUL, 8-bit bytes whether declared or not, lines of any length, a missing line end at the end of
+//! the message.
+//!
 //! # Where Dovecot is missing
 //! [`Builder::start`] says what is missing. [`Dovecot::shared`] and [`Builder::start_or_skip`]
 //! make it a test failure, unless the environment says `MAILPOOL_WITHOUT_DOVECOT=1`: then the
@@ -38,8 +47,8 @@
 //!
 //! # What is here
 //! `builder` collects what a server shall be like, `config` writes it down for Dovecot,
-//! `setup` checks the machine, `process` starts and ends the processes, `instance` is the running server, `maildir` writes
-//! mail where the server finds it, `certificate` makes the TLS identity.
+//! `setup` checks the machine, `instance` is the running server, `maildir` writes mail where the
+//! server finds it. What any private server needs is in `tests/daemon`.
 
 #![allow(
     clippy::panic,
@@ -47,17 +56,25 @@
 )]
 
 mod builder;
-mod certificate;
 mod config;
 mod instance;
 mod maildir;
-mod process;
 mod setup;
-mod skip;
-mod unavailable;
 
 pub use builder::{Builder, Format, Service, User};
 pub use instance::Dovecot;
 pub use maildir::{Message, as_served, as_served_after_append};
-pub use skip::{WITHOUT_DOVECOT, skipped};
-pub use unavailable::Unavailable;
+pub use mailpool_test_daemon::{Arrived, Unavailable};
+
+/// The environment variable that, set to `1`, turns a missing Dovecot from a failure into a skip.
+pub const WITHOUT_DOVECOT: &str = "MAILPOOL_WITHOUT_DOVECOT";
+
+static SKIP: mailpool_test_daemon::Skip = mailpool_test_daemon::Skip::new(NAME, WITHOUT_DOVECOT);
+
+/// What messages call the server.
+const NAME: &str = "Dovecot";
+
+/// How many times this process has skipped a test for want of Dovecot.
+pub fn skipped() -> usize {
+    SKIP.count()
+}

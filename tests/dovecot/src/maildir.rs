@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::config::MailOwner;
+use mailpool_test_daemon::SystemUser;
 
 /// The system flags and the letters that Maildir has for them, in the order that it demands.
 const FLAGS: [(&str, char); 5] = [
@@ -99,7 +99,7 @@ pub fn as_served_after_append(bytes: &[u8]) -> Vec<u8> {
 #[derive(Debug)]
 pub(crate) struct Store {
     pub(crate) homes: PathBuf,
-    pub(crate) owner: MailOwner,
+    pub(crate) owner: SystemUser,
     pub(crate) separator: char,
     pub(crate) prefix: String,
     /// Orders the files: Dovecot gives UIDs to new messages in the order of their names.
@@ -152,6 +152,26 @@ impl Store {
         drop(file);
         fs::rename(temporary, folder.join("cur").join(name))?;
         Ok(served)
+    }
+
+    /// The files of a user's INBOX, as they are stored, the oldest first.
+    pub(crate) fn inbox(&self, user: &str) -> io::Result<Vec<Vec<u8>>> {
+        let maildir = self.homes.join(user).join("Maildir");
+        let mut files = Vec::new();
+        // A message on its way from `new` to `cur` is not missed.
+        for part in ["new", "cur"] {
+            let entries = match fs::read_dir(maildir.join(part)) {
+                // The server makes the Maildir with the first message.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let entry = entry?;
+                files.push((entry.metadata()?.modified()?, entry.path()));
+            }
+        }
+        files.sort();
+        files.iter().map(|(_, path)| fs::read(path)).collect()
     }
 
     fn create_directory(&self, path: &Path) -> io::Result<()> {

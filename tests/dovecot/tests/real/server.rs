@@ -1,12 +1,11 @@
 //! The private Dovecot starts, serves, and leaves nothing behind, looked at over plain sockets.
 
-use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
+use crate::processes::{in_use, processes_of, wait_until};
 use crate::raw::Raw;
 use mailpool_test_dovecot::{Dovecot, Format, Message, Service, Unavailable, WITHOUT_DOVECOT};
 
@@ -227,7 +226,7 @@ fn a_server_that_is_dropped_leaves_no_process_and_no_directory() {
     drop(dovecot);
     assert_eq!(processes_of(group), Vec::<PathBuf>::new());
     assert!(!directory.exists());
-    assert!(!mentioned_by_a_process(&directory));
+    assert!(!in_use(&directory));
 }
 
 #[test]
@@ -269,7 +268,7 @@ fn a_server_ends_with_the_process_that_started_it_even_if_that_aborts() {
     // The watcher removes the directory last.
     let gone = wait_until(|| processes_of(group).is_empty() && !directory.exists());
     assert!(gone, "{:?} {directory:?}", processes_of(group));
-    assert!(wait_until(|| !mentioned_by_a_process(directory)));
+    assert!(wait_until(|| !in_use(directory)));
 }
 
 fn start_and_abort() -> ! {
@@ -310,45 +309,4 @@ fn without_dovecot_a_test_is_skipped_audibly() {
     let line =
         "skipped without Dovecot (1): server::pop3_is_served_beside_imap_where_it_is_installed\n";
     assert!(text.contains(line), "{output:?}");
-}
-
-/// The processes of a process group, zombies excluded, as paths in /proc.
-fn processes_of(group: u32) -> Vec<PathBuf> {
-    let processes = fs::read_dir("/proc").unwrap();
-    let paths = processes.filter_map(|entry| Some(entry.ok()?.path()));
-    paths
-        .filter(|path| {
-            let Ok(stat) = fs::read_to_string(path.join("stat")) else {
-                return false;
-            };
-            // The name in parentheses may contain anything; state, parent and group follow.
-            let mut fields = stat.rsplit(')').next().unwrap_or("").split_whitespace();
-            let state = fields.next();
-            state.is_some_and(|state| state != "Z")
-                && fields.nth(1).and_then(|field| field.parse().ok()) == Some(group)
-        })
-        .collect()
-}
-
-/// Whether a process has the directory in its command line, as the watcher does.
-fn mentioned_by_a_process(directory: &Path) -> bool {
-    let needle = directory.to_string_lossy().into_owned();
-    let processes = fs::read_dir("/proc").unwrap();
-    processes.filter_map(Result::ok).any(|entry| {
-        fs::read(entry.path().join("cmdline"))
-            .is_ok_and(|line| String::from_utf8_lossy(&line).contains(&needle))
-    })
-}
-
-/// Looks again and again, because nobody tells when a process of somebody else has ended.
-#[allow(clippy::disallowed_methods, reason = "there is no event to wait for")]
-fn wait_until(condition: impl Fn() -> bool) -> bool {
-    let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        if std::time::Instant::now() > deadline {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    true
 }

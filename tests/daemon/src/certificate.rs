@@ -1,5 +1,7 @@
 //! The TLS identity of one server: an authority made for it, and a certificate for loopback.
 
+use std::io;
+
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -8,16 +10,27 @@ use rcgen::{
 /// Names and addresses that the server's certificate is good for.
 const NAMES: [&str; 4] = ["localhost", "127.0.0.1", "127.0.0.2", "::1"];
 
-/// PEM texts of an authority and of a server certificate that it signed.
-pub(crate) struct Identity {
-    pub(crate) ca_pem: String,
-    pub(crate) certificate_pem: String,
-    pub(crate) key_pem: String,
+/// PEM texts of an authority and of a server certificate that it signed, good for `localhost`,
+/// 127.0.0.1, 127.0.0.2 and ::1.
+pub struct Identity {
+    /// The authority, which clients are to trust.
+    pub ca_pem: String,
+    /// The certificate that the server shows.
+    pub certificate_pem: String,
+    /// Its private key.
+    pub key_pem: String,
 }
 
 impl Identity {
     /// Makes fresh keys and certificates; nothing is kept between runs.
-    pub(crate) fn generate() -> Result<Self, rcgen::Error> {
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn generate() -> io::Result<Self> {
+        Self::made().map_err(io::Error::other)
+    }
+
+    fn made() -> Result<Self, rcgen::Error> {
         let mut ca_params = CertificateParams::new(Vec::new())?;
         ca_params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         ca_params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];

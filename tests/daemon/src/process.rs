@@ -1,5 +1,5 @@
-//! The processes of one server: Dovecot's master in the foreground, leader of a process group
-//! of its own, and a watcher that ends the server if the test process dies without doing so.
+//! The processes of one server: its first one in the foreground, leader of a process group of
+//! its own, and a watcher that ends the server if the test process dies without doing so.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 
 /// Where Debian puts programs; the test process may run with a shorter search path.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// How long the system may take to clear up processes that were killed.
 const AFTERMATH: Duration = Duration::from_secs(5);
@@ -27,35 +27,51 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Kills the server whose directory is `$1` when its standard input ends without a line.
 ///
-/// It looks for processes that were started with this directory's configuration. The search
-/// finds itself too, but leads no process group.
+/// It looks for processes whose command line has `$2`. The search finds itself too, but leads no
+/// process group; the watcher does, and passes over itself.
 const WATCHER: &str = r#"
 read -r word && exit 0
-for found in $(grep -ls "$1/dovecot.conf" /proc/[0-9]*/cmdline); do
+for found in $(grep -lsF -e "$2" /proc/[0-9]*/cmdline); do
     pid=${found#/proc/}
-    kill -s KILL -- "-${pid%/cmdline}"
+    pid=${pid%/cmdline}
+    [ "$pid" = "$$" ] || kill -s KILL -- "-$pid"
 done
 rm -rf "$1"
 "#;
 
-/// A running server's processes.
+/// A program with an environment that has nothing but a search path, and with the root as its
+/// working directory.
+pub fn command(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().env("PATH", PATH).current_dir("/");
+    command
+}
+
+/// A running server's processes. Dropping this ends them.
 #[derive(Debug)]
-pub(crate) struct ServerProcess {
-    master: Option<Child>,
+pub struct Processes {
+    first: Option<Child>,
     watcher: Child,
     /// Standard input of the watcher. The system closes it when this process ends, however.
     lifeline: Option<ChildStdin>,
 }
 
-impl ServerProcess {
-    /// Starts the watcher and then Dovecot with `directory/dovecot.conf`.
-    pub(crate) fn start(directory: &Path) -> io::Result<Self> {
-        let mut watcher = Command::new("/bin/sh")
-            .args(["-c", WATCHER, "dovecot-watcher"])
+impl Processes {
+    /// Starts a watcher and then the server, whose output goes into the file `output` in the
+    /// directory.
+    ///
+    /// `mark` is a text of the server's command line that no other process has, such as the path
+    /// of its configuration. If this process dies the watcher kills the process groups of those
+    /// that have it, and removes the directory. The server has to stay in the process group that
+    /// it is started in.
+    ///
+    /// # Errors
+    /// If a program cannot be started, or the file not be written.
+    pub fn start(directory: &Path, mark: &str, server: &mut Command) -> io::Result<Self> {
+        let mut watcher = command("/bin/sh")
+            .args(["-c", WATCHER, "mailpool-test-watcher"])
             .arg(directory)
-            .env_clear()
-            .env("PATH", PATH)
-            .current_dir("/")
+            .arg(mark)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -63,44 +79,45 @@ impl ServerProcess {
             .spawn()?;
         let lifeline = watcher.stdin.take();
         let mut processes = Self {
-            master: None,
+            first: None,
             watcher,
             lifeline,
         };
         // From here on dropping `processes` ends the watcher.
         let output = File::create(directory.join("output"))?;
-        let master = Command::new("dovecot")
-            .args(["-F", "-c"])
-            .arg(directory.join("dovecot.conf"))
-            .env_clear()
-            .env("PATH", PATH)
-            .current_dir("/")
+        let first = server
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .process_group(0)
             .spawn()?;
-        processes.master = Some(master);
+        processes.first = Some(first);
         Ok(processes)
     }
 
-    /// The process id of Dovecot's master, which is also the id of the server's process group.
-    pub(crate) fn id(&self) -> u32 {
-        self.master.as_ref().map_or(0, Child::id)
+    /// The id of the server's first process, which is also the id of its process group.
+    pub fn id(&self) -> u32 {
+        self.first.as_ref().map_or(0, Child::id)
     }
 
-    /// How Dovecot ended, if it did.
-    pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
-        match &mut self.master {
-            Some(master) => master.try_wait(),
+    /// How the server ended, if it did.
+    ///
+    /// # Errors
+    /// If the system cannot tell.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        match &mut self.first {
+            Some(first) => first.try_wait(),
             None => Ok(None),
         }
     }
 
-    /// Ends Dovecot and every process of its group, reaps it, and dismisses the watcher.
-    pub(crate) fn stop(&mut self) -> io::Result<()> {
-        let outcome = match self.master.take() {
-            Some(master) => stop_group(master),
+    /// Ends the server with every process of its group, reaps it, and dismisses the watcher.
+    ///
+    /// # Errors
+    /// If a process survives.
+    pub fn stop(&mut self) -> io::Result<()> {
+        let outcome = match self.first.take() {
+            Some(first) => stop_group(first),
             None => Ok(()),
         };
         if let Some(mut lifeline) = self.lifeline.take() {
@@ -113,22 +130,22 @@ impl ServerProcess {
     }
 }
 
-impl Drop for ServerProcess {
+impl Drop for Processes {
     fn drop(&mut self) {
         // A destructor has nobody to report to; `stop` is there for those who want to know.
         let _ = self.stop();
     }
 }
 
-/// Kills the group rather than asking Dovecot to end, which takes it up to three seconds; what
-/// it might want to save is thrown away anyhow.
-fn stop_group(mut master: Child) -> io::Result<()> {
-    let Some(group) = i32::try_from(master.id()).ok().and_then(Pid::from_raw) else {
+/// Kills the group rather than asking the server to end, which takes some up to three seconds;
+/// what it might want to save is thrown away anyhow.
+fn stop_group(mut first: Child) -> io::Result<()> {
+    let Some(group) = i32::try_from(first.id()).ok().and_then(Pid::from_raw) else {
         return Err(io::Error::other("process id out of range"));
     };
-    // The master is not reaped yet, so the id is still its own.
+    // It is not reaped yet, so the id is still its own.
     let killed = kill_process_group(group, Signal::KILL);
-    master.wait()?;
+    first.wait()?;
     killed?;
     // The others are reaped by the system's first process.
     if wait_until(AFTERMATH, || !has_live_member(group)) {
@@ -136,7 +153,7 @@ fn stop_group(mut master: Child) -> io::Result<()> {
     } else {
         Err(io::Error::new(
             io::ErrorKind::TimedOut,
-            "processes of Dovecot are still there after they were killed",
+            "processes of the server are still there after they were killed",
         ))
     }
 }
@@ -160,7 +177,7 @@ fn has_live_member(group: Pid) -> bool {
 }
 
 /// Asks `condition` again and again until it holds or the time is up; whether it held.
-pub(crate) fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn wait_until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         if condition() {
