@@ -16,6 +16,8 @@ use crate::types::ids::{Uid, UidValidity};
 use crate::types::invalid::InvalidArgument;
 use crate::types::mailbox_name::InvalidMailboxName;
 use crate::types::response_code::ResponseCode;
+use crate::types::sasl::{SaslFailure, SaslMechanism};
+use crate::types::token::TokenError;
 
 /// A result with mailpool's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -193,11 +195,30 @@ pub enum ErrorKind {
         text: String,
     },
     /// Nothing that the server offers for authentication can be used.
-    #[error("the server offers no way to authenticate that can be used")]
-    NoMechanism,
-    /// The password would have been sent without TLS.
     #[error(
-        "the password would be sent in clear: use TLS or STARTTLS, or allow it with \
+        "the server offers no way to authenticate that can be used: it offers {}, possible would \
+         be {}", list_text(.offered), list_text(.possible)
+    )]
+    NoMechanism {
+        /// The SASL mechanisms that the server offers.
+        offered: Vec<String>,
+        /// Those that the credentials, the transport and the builder's settings allow.
+        possible: Vec<SaslMechanism>,
+    },
+    /// This side gave the login up: the server did not prove itself, or made no sense.
+    #[error("the login by {mechanism} was given up: {failure}")]
+    Sasl {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+        /// Why.
+        failure: SaslFailure,
+    },
+    /// The token provider gave no access token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The password, or the access token, would have been sent without TLS.
+    #[error(
+        "the password or token would be sent in clear: use TLS or STARTTLS, or allow it with \
          allow_cleartext_password()"
     )]
     CleartextPassword,
@@ -302,6 +323,14 @@ fn holders_text(holders: &[Holder]) -> String {
     }
 }
 
+fn list_text<T: fmt::Display>(list: &[T]) -> String {
+    if list.is_empty() {
+        return "nothing".to_owned();
+    }
+    let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+    list.join(", ")
+}
+
 fn option_text<T: fmt::Display>(value: &Option<T>) -> String {
     value
         .as_ref()
@@ -374,6 +403,18 @@ impl Error {
                 | ErrorKind::Unreachable { .. }
                 | ErrorKind::Bye { .. }
                 | ErrorKind::Stalled
+        )
+    }
+
+    /// Whether the server did not prove in a SCRAM login that it knows the password: somebody
+    /// else may be answering.
+    pub fn is_server_not_authenticated(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::Sasl {
+                failure: SaslFailure::ServerNotAuthenticated(_),
+                ..
+            }
         )
     }
 
@@ -453,6 +494,7 @@ pub(crate) fn kind_of(failure: Failure<operation::Failure>) -> ErrorKind {
         Failure::Resolve(source) => ErrorKind::Resolve { source },
         Failure::Connect { address, source } => ErrorKind::Connect { address, source },
         Failure::Tls(source) => ErrorKind::Tls { source },
+        Failure::Token(error) => ErrorKind::Token(error),
         Failure::Io(source) => ErrorKind::Io { source },
         Failure::EndOfStream => ErrorKind::Closed,
         Failure::TimedOut(phase) => ErrorKind::Timeout { phase },
@@ -503,7 +545,8 @@ fn kind_of_imap(failure: operation::Failure) -> ErrorKind {
             }
         }
         Failure::Cleartext => ErrorKind::CleartextPassword,
-        Failure::NoMechanism => ErrorKind::NoMechanism,
+        Failure::NoMechanism { offered, possible } => ErrorKind::NoMechanism { offered, possible },
+        Failure::Sasl { mechanism, failure } => ErrorKind::Sasl { mechanism, failure },
         Failure::UidValidity { expected, found } => {
             ErrorKind::UidValidityChanged { expected, found }
         }

@@ -24,4 +24,5 @@ pub(crate) mod recovery;
 pub(crate) mod settings;
 pub(crate) mod slot;
 mod timers;
+pub(crate) mod tokens;
 pub(crate) mod transport;

@@ -147,7 +147,10 @@ fn a_server_that_disables_login_without_tls_gets_no_password() {
         password: "secret".to_owned(),
     };
     let error = plain_builder(&dovecot, &user).connect().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::NoMechanism), "{error:?}");
+    assert!(
+        matches!(error.kind(), ErrorKind::NoMechanism { .. }),
+        "{error:?}"
+    );
     assert_eq!(error.certainty(), Certainty::NotSent);
     let starttls = builder(&dovecot, &user)
         .port(dovecot.port())
@@ -304,7 +307,7 @@ fn a_server_with_no_usable_mechanism_is_a_typed_error() {
     assert!(
         matches!(
             error.kind(),
-            ErrorKind::NoMechanism | ErrorKind::Authentication { .. }
+            ErrorKind::NoMechanism { .. } | ErrorKind::Authentication { .. }
         ),
         "{error:?}"
     );

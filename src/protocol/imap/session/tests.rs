@@ -2,12 +2,14 @@
 //! of the server coming in at once and one by one.
 
 mod hostile;
+mod logins;
 
 use std::collections::HashSet;
 
 use super::operation::{By, End, Failure, Operation, Part, Request, Target};
 use super::{Config, Protection, Session};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
+use crate::protocol::sasl::Account;
 use crate::types::flag::{Flag, Flags};
 use crate::types::ids::{ModSeq, Uid, UidValidity};
 use crate::types::items::Items;
@@ -49,10 +51,17 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(step: usize, protection: Protection) -> Self {
+        let account = Account {
+            allow_cleartext: true,
+            ..Account::new(Credentials::password("alice", "secret"))
+        };
+        Self::of(step, protection, account)
+    }
+
+    pub(super) fn of(step: usize, protection: Protection, account: Account) -> Self {
         let config = Config {
             protection,
-            credentials: Credentials::password("alice", "secret"),
-            allow_cleartext: true,
+            account,
             enable: Vec::new(),
             limits: Limits::default().stream_threshold(20),
         };
@@ -108,6 +117,8 @@ impl Rig {
                 self.session.secured();
                 "starttls".to_owned()
             }
+            Output::NeedToken => "needs a token".to_owned(),
+            Output::TokenRefused(number) => format!("token {number} refused"),
             Output::Ready => "ready".to_owned(),
             Output::WasReset => "reset".to_owned(),
             Output::Finished => "finished".to_owned(),
@@ -361,7 +372,7 @@ fn no_password_goes_out_where_starttls_cannot_be_had() {
 fn logindisabled_is_respected() {
     let mut rig = Rig::new(usize::MAX, Protection::Clear);
     let error = rig.server("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hi\r\n");
-    assert!(matches!(error, Err(Failure::NoMechanism)));
+    assert!(matches!(error, Err(Failure::NoMechanism { .. })));
     assert_eq!(rig.client(), "");
 }
 
