@@ -14,6 +14,7 @@ use crate::connection::failure::Failure;
 use crate::protocol::imap::session::operation;
 use crate::protocol::smtp::session::operation::says_too_many;
 use crate::types::response_code::ResponseCode;
+use crate::types::sasl::SaslFailure;
 use crate::types::smtp::reply::SmtpReply;
 
 /// A result with mailpool's [`Error`].
@@ -128,6 +129,18 @@ impl Error {
                 | ErrorKind::Bye { .. }
                 | ErrorKind::SmtpClosing { .. }
                 | ErrorKind::Stalled
+        )
+    }
+
+    /// Whether the server did not prove in a SCRAM login that it knows the password: somebody
+    /// else may be answering.
+    pub fn is_server_not_authenticated(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::Sasl {
+                failure: SaslFailure::ServerNotAuthenticated(_),
+                ..
+            }
         )
     }
 

@@ -73,9 +73,11 @@ pub use types::query::Query;
 pub use types::raw_text::RawText;
 pub use types::request::{Append, StatusItems, Store};
 pub use types::response_code::{AppendUid, CopyUid, ResponseCode, UidRanges};
+pub use types::sasl::{SaslFailure, SaslMechanism};
 pub use types::secret::{Credentials, Secret};
 pub use types::section::{PartPath, Partial, Section};
 pub use types::set::{SeqSet, UidSet};
+pub use types::token::{Token, TokenError};
 
 /// Compiles the examples of the texts beside the code.
 #[cfg(doctest)]

@@ -10,13 +10,16 @@ use crate::connection::backoff::Backoff;
 use crate::connection::cancel::{CancelToken, Until};
 use crate::connection::clock;
 use crate::connection::settings::Settings;
+use crate::connection::tokens::TokenSource;
 use crate::connection::transport::Tls;
 use crate::error::{Error, ErrorKind, Result};
 use crate::pool::pool::Pool;
 use crate::protocol::imap::session::{Config, Protection, Session};
+use crate::protocol::sasl::{Account, KeyCache};
 use crate::types::invalid::InvalidArgument;
 use crate::types::limits::Limits;
-use crate::types::secret::Credentials;
+use crate::types::sasl::SaslMechanism;
+use crate::types::secret::{Credentials, Secret};
 
 /// Stack of a connection thread for each level of nesting that it may have to parse: what
 /// imap-proto needs for nested messages in a build without optimisation, with a margin.
@@ -57,6 +60,8 @@ pub struct ImapClientBuilder {
     security: Security,
     credentials: Option<Credentials>,
     allow_cleartext: bool,
+    mechanisms: Option<Vec<SaslMechanism>>,
+    certificate: Option<ClientCertificate>,
     ca_pem: Vec<Vec<u8>>,
     only_own_ca: bool,
     accept_invalid_certificates: bool,
@@ -83,6 +88,8 @@ impl ImapClientBuilder {
             security: Security::Tls,
             credentials: None,
             allow_cleartext: false,
+            mechanisms: None,
+            certificate: None,
             ca_pem: Vec::new(),
             only_own_ca: false,
             accept_invalid_certificates: false,
@@ -120,10 +127,52 @@ impl ImapClientBuilder {
         self
     }
 
-    /// Allows the password to be sent over a connection without TLS, where everybody on the
-    /// way can read it. Default: such a connection fails before the password is sent.
+    /// Allows the password, or an access token, to be sent over a connection without TLS, where
+    /// everybody on the way can read it. Default: such a connection fails before it is sent.
+    ///
+    /// SCRAM and CRAM-MD5 do not send the password and need no permission, if the server offers
+    /// them; but who listens can try passwords against what he heard.
     pub fn allow_cleartext_password(mut self) -> Self {
         self.allow_cleartext = true;
+        self
+    }
+
+    /// Uses these mechanisms only. Default: the strongest one that the server offers, of all that
+    /// fit the credentials; [`SaslMechanism`] has them in order. The LOGIN command of IMAP
+    /// counts as [`SaslMechanism::Login`].
+    ///
+    /// Naming one keeps whoever stands between from removing it from the server's list, and is
+    /// the way past a server that offers a mechanism for which it has no fitting password.
+    pub fn sasl_mechanisms(mut self, mechanisms: impl IntoIterator<Item = SaslMechanism>) -> Self {
+        self.mechanisms = Some(mechanisms.into_iter().collect());
+        self
+    }
+
+    /// The client's own certificate with the chain of its authorities, and its private key
+    /// (PKCS #8), all in PEM: for servers that ask for one, and for [`Credentials::external`].
+    /// `connect` fails if they cannot be read.
+    pub fn client_certificate_pem(
+        mut self,
+        chain: impl Into<Vec<u8>>,
+        key: impl Into<Secret>,
+    ) -> Self {
+        self.certificate = Some(ClientCertificate::Pem {
+            chain: chain.into(),
+            key: key.into(),
+        });
+        self
+    }
+
+    /// The same as one file in the format PKCS #12, which is protected by a password.
+    pub fn client_certificate_pkcs12(
+        mut self,
+        file: impl Into<Secret>,
+        password: impl Into<String>,
+    ) -> Self {
+        self.certificate = Some(ClientCertificate::Pkcs12 {
+            file: file.into(),
+            password: password.into(),
+        });
         self
     }
 
@@ -282,6 +331,7 @@ impl ImapClientBuilder {
                 "must be at least 1: the main connection counts",
             ));
         }
+        credentials.check()?;
         check_extensions(&self.enable)?;
         if self.host.is_empty() || self.host.contains(['\0', '\r', '\n']) {
             return Err(invalid("the host", "is not a host name"));
@@ -299,6 +349,7 @@ impl ImapClientBuilder {
             }),
             implicit_tls: self.security == Security::Tls,
             tls,
+            tokens: credentials.provider().cloned().map(TokenSource::new),
             stack_size: STACK_BASE.saturating_add(STACK_PER_LEVEL.saturating_mul(limits.nesting())),
             window: 1024 * 1024,
             buffer_limit: limits.buffered_body(),
@@ -313,14 +364,22 @@ impl ImapClientBuilder {
             stall_timeout: self.stall_timeout,
             host: self.host,
         };
+        let account = Account {
+            credentials,
+            allow_cleartext: self.allow_cleartext,
+            mechanisms: self.mechanisms,
+            scram_iterations: limits.scram_iterations(),
+            host: settings.host.clone(),
+            port: settings.port,
+            keys: Arc::new(KeyCache::default()),
+        };
         let config = Config {
             protection: match self.security {
                 Security::Tls => Protection::Implicit,
                 Security::StartTls => Protection::StartTls,
                 Security::None => Protection::Clear,
             },
-            credentials,
-            allow_cleartext: self.allow_cleartext,
+            account,
             enable: self.enable,
             limits,
         };
@@ -356,6 +415,9 @@ impl ImapClientBuilder {
                 builder.add_root_certificate(certificate);
             }
         }
+        if let Some(certificate) = &self.certificate {
+            builder.identity(certificate.identity().map_err(tls_error)?);
+        }
         builder.disable_built_in_roots(self.only_own_ca);
         if self.accept_invalid_certificates {
             builder.danger_accept_invalid_certs(true);
@@ -368,6 +430,24 @@ impl ImapClientBuilder {
                 .clone()
                 .unwrap_or_else(|| self.host.trim_matches(['[', ']']).to_owned()),
         })
+    }
+}
+
+/// Not `Debug`: it holds a private key.
+#[derive(Clone)]
+enum ClientCertificate {
+    Pem { chain: Vec<u8>, key: Secret },
+    Pkcs12 { file: Secret, password: String },
+}
+
+impl ClientCertificate {
+    fn identity(&self) -> native_tls::Result<native_tls::Identity> {
+        match self {
+            Self::Pem { chain, key } => native_tls::Identity::from_pkcs8(chain, key.expose()),
+            Self::Pkcs12 { file, password } => {
+                native_tls::Identity::from_pkcs12(file.expose(), password)
+            }
+        }
     }
 }
 

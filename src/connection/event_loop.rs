@@ -413,6 +413,15 @@ impl<P: Protocol> EventLoop<P> {
                 self.enter(Phase::Login);
                 self.protocol.secured();
             }
+            Output::NeedToken => {
+                let token = self.fetch_token()?;
+                self.protocol.take_token(token);
+            }
+            Output::TokenRefused(number) => {
+                if let Some(tokens) = &self.settings.tokens {
+                    tokens.refuse(number);
+                }
+            }
             Output::Ready => {
                 self.ready = true;
                 self.ready_since = Instant::now();

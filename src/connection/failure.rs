@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::cancel::Stopped;
 use crate::protocol::machine::Protocol;
+use crate::types::token::TokenError;
 
 /// What a connection was doing when its time was up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +20,8 @@ pub enum Phase {
     Tls,
     /// Waiting for the greeting, STARTTLS and authentication.
     Login,
+    /// Waiting for the user's code to get an access token.
+    Token,
     /// Waiting for the next attempt to open a lost connection.
     Reconnect,
     /// In the command queue, before anything was written.
@@ -38,6 +41,7 @@ impl std::fmt::Display for Phase {
             Self::Connect => "connecting",
             Self::Tls => "the TLS handshake",
             Self::Login => "greeting and authentication",
+            Self::Token => "getting an access token",
             Self::Reconnect => "waiting to connect again",
             Self::Queue => "waiting in the command queue",
             Self::Command => "waiting for the reply",
@@ -64,6 +68,8 @@ pub(crate) enum Failure<F> {
     },
     #[error("TLS failed")]
     Tls(#[source] Arc<native_tls::Error>),
+    #[error("no access token")]
+    Token(#[source] TokenError),
     #[error("the connection broke")]
     Io(#[source] Arc<io::Error>),
     #[error("the server closed the connection")]

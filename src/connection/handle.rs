@@ -169,6 +169,7 @@ impl Counters {
             2 => Some(Phase::Tls),
             3 => Some(Phase::Login),
             4 => Some(Phase::Reconnect),
+            6 => Some(Phase::Token),
             _ => None,
         }
     }
@@ -179,6 +180,7 @@ impl Counters {
             Some(Phase::Connect) => 1,
             Some(Phase::Tls) => 2,
             Some(Phase::Reconnect) => 4,
+            Some(Phase::Token) => 6,
             Some(_) => 3,
             None => 5,
         };

@@ -25,4 +25,5 @@ mod renewal;
 pub(crate) mod settings;
 pub(crate) mod slot;
 mod timers;
+pub(crate) mod tokens;
 pub(crate) mod transport;

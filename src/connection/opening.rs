@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crossbeam_channel::TryRecvError;
 use mio::Interest;
 use mio::net::TcpStream;
 
@@ -14,6 +15,7 @@ use super::event_loop::{EventLoop, Fail};
 use super::failure::{Failure, Phase};
 use super::transport::{Handshake, TlsFailure, Transport};
 use crate::protocol::machine::Protocol;
+use crate::types::token::IssuedToken;
 
 impl<P: Protocol> EventLoop<P> {
     /// Resolves, connects and, with implicit TLS, shakes hands.
@@ -140,10 +142,37 @@ impl<P: Protocol> EventLoop<P> {
             self.wait_while_opening(self.open_by)?;
             step = self.transport.continue_handshake();
         }
+        if let Some(end_point) = self.transport.end_point() {
+            self.protocol.channel_is_bound_by(end_point);
+        }
         // Records that came with the last handshake message wait inside the TLS layer.
         self.readable = true;
         self.writable = true;
         Ok(())
+    }
+
+    /// Gets an access token, in the time that is left for opening.
+    pub(super) fn fetch_token(&mut self) -> Result<IssuedToken, Fail<P>> {
+        let settings = Arc::clone(&self.settings);
+        let Some(tokens) = &settings.tokens else {
+            return Err(Failure::io(io::ErrorKind::Unsupported.into()));
+        };
+        self.enter(Phase::Token);
+        let bell = Arc::clone(&self.shared);
+        // As with the resolver, not the doorbell.
+        let answer = tokens.request(move || bell.doorbell.wake());
+        loop {
+            match answer.try_recv() {
+                Ok(answer) => {
+                    self.enter(Phase::Login);
+                    return answer.map_err(Failure::Token);
+                }
+                Err(TryRecvError::Empty) => self.wait_while_opening(self.open_by)?,
+                Err(TryRecvError::Disconnected) => {
+                    return Err(Failure::io(io::ErrorKind::BrokenPipe.into()));
+                }
+            }
+        }
     }
 
     /// Sleeps until something happens, while there is no session yet.

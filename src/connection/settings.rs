@@ -1,8 +1,10 @@
 //! What a connection is told about its peer and its bounds.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use super::tokens::TokenSource;
 use super::transport::Tls;
 
 /// The same for every connection of a client.
@@ -15,6 +17,8 @@ pub(crate) struct Settings {
     pub tls: Option<Tls>,
     /// TLS from the first byte; else the protocol asks for it.
     pub implicit_tls: bool,
+    /// Where access tokens come from, if the user's code gets them.
+    pub tokens: Option<Arc<TokenSource>>,
     /// Stack of a connection thread, in bytes.
     pub stack_size: usize,
     /// Bytes of one reply that may wait for its reader before the connection stops reading.

@@ -94,6 +94,21 @@ impl Transport {
         }
     }
 
+    /// What tells this TLS connection from any other one: a hash of the server's certificate
+    /// (`tls-server-end-point`, RFC 5929 §4). Not every certificate has one.
+    pub(crate) fn end_point(&self) -> Option<Vec<u8>> {
+        let Self::Tls(stream) = self else {
+            return None;
+        };
+        match stream.tls_server_end_point() {
+            Ok(end_point) => end_point,
+            Err(error) => {
+                log::debug!("no channel binding: {error}");
+                None
+            }
+        }
+    }
+
     /// Reads once into `buffer`.
     pub(crate) fn read(&mut self, buffer: &mut ReceiveBuffer) -> io::Result<ReadOutcome> {
         let room = buffer.room();

@@ -72,6 +72,7 @@ pub(super) fn kind_of<F: ProtocolFailure>(failure: Failure<F>) -> ErrorKind {
         Failure::Resolve(source) => ErrorKind::Resolve { source },
         Failure::Connect { address, source } => ErrorKind::Connect { address, source },
         Failure::Tls(source) => ErrorKind::Tls { source },
+        Failure::Token(error) => ErrorKind::Token(error),
         Failure::Io(source) => ErrorKind::Io { source },
         Failure::EndOfStream => ErrorKind::Closed,
         Failure::TimedOut(phase) => ErrorKind::Timeout { phase },

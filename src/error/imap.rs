@@ -39,7 +39,10 @@ impl ProtocolFailure for Failure {
                 }
             }
             Failure::Cleartext => ErrorKind::CleartextPassword,
-            Failure::NoMechanism => ErrorKind::NoMechanism,
+            Failure::NoMechanism { offered, possible } => {
+                ErrorKind::NoMechanism { offered, possible }
+            }
+            Failure::Sasl { mechanism, failure } => ErrorKind::Sasl { mechanism, failure },
             Failure::UidValidity { expected, found } => {
                 ErrorKind::UidValidityChanged { expected, found }
             }

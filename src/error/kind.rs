@@ -11,8 +11,10 @@ use crate::pool::ledger::Holder;
 use crate::types::ids::{Uid, UidValidity};
 use crate::types::invalid::InvalidArgument;
 use crate::types::response_code::ResponseCode;
+use crate::types::sasl::{SaslFailure, SaslMechanism};
 use crate::types::smtp::reply::SmtpReply;
 use crate::types::smtp::report::RecipientReport;
+use crate::types::token::TokenError;
 
 /// What kind of failure an [`Error`] is.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -145,11 +147,30 @@ pub enum ErrorKind {
         text: String,
     },
     /// Nothing that the server offers for authentication can be used.
-    #[error("the server offers no way to authenticate that can be used")]
-    NoMechanism,
-    /// The password would have been sent without TLS.
     #[error(
-        "the password would be sent in clear: use TLS or STARTTLS, or allow it with \
+        "the server offers no way to authenticate that can be used: it offers {}, possible would \
+         be {}", list_text(.offered), list_text(.possible)
+    )]
+    NoMechanism {
+        /// The SASL mechanisms that the server offers.
+        offered: Vec<String>,
+        /// Those that the credentials, the transport and the builder's settings allow.
+        possible: Vec<SaslMechanism>,
+    },
+    /// This side gave the login up: the server did not prove itself, or made no sense.
+    #[error("the login by {mechanism} was given up: {failure}")]
+    Sasl {
+        /// The mechanism.
+        mechanism: SaslMechanism,
+        /// Why.
+        failure: SaslFailure,
+    },
+    /// The token provider gave no access token.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The password, or the access token, would have been sent without TLS.
+    #[error(
+        "the password or token would be sent in clear: use TLS or STARTTLS, or allow it with \
          allow_cleartext_password()"
     )]
     CleartextPassword,
@@ -299,6 +320,14 @@ fn recipients_text(recipients: &[RecipientReport]) -> String {
     } else {
         format!(" ({}{more})", list.join("; "))
     }
+}
+
+fn list_text<T: fmt::Display>(list: &[T]) -> String {
+    if list.is_empty() {
+        return "nothing".to_owned();
+    }
+    let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+    list.join(", ")
 }
 
 fn option_text<T: fmt::Display>(value: &Option<T>) -> String {

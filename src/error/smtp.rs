@@ -12,17 +12,23 @@ impl ProtocolFailure for Failure {
                 recipients: recipients.to_vec(),
             },
             Failure::Leaving(reply) | Failure::Greeting(reply) => ErrorKind::SmtpClosing { reply },
-            Failure::Authentication(reply) => ErrorKind::Authentication {
+            Failure::Authentication { reply, told } => ErrorKind::Authentication {
                 code: None,
-                text: reply.to_string(),
+                text: match told {
+                    Some(told) => format!("{reply}: {told}"),
+                    None => reply.to_string(),
+                },
             },
+            Failure::Sasl { mechanism, failure } => ErrorKind::Sasl { mechanism, failure },
             Failure::Missing(capability) => ErrorKind::MissingCapability { capability },
             Failure::TooLarge { size, limit } => ErrorKind::MessageTooLarge { size, limit },
             failure @ (Failure::NoStartTls | Failure::Injected(_)) => ErrorKind::StartTls {
                 reason: failure.to_string(),
             },
             Failure::Cleartext => ErrorKind::CleartextPassword,
-            Failure::NoMechanism => ErrorKind::NoMechanism,
+            Failure::NoMechanism { offered, possible } => {
+                ErrorKind::NoMechanism { offered, possible }
+            }
             Failure::Protocol(reason) => ErrorKind::Protocol { reason },
             Failure::BrokenOff => ErrorKind::Closed,
         }

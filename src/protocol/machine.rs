@@ -3,12 +3,15 @@
 //! A [`Protocol`] is a state machine without a socket, a thread or a clock. The connection
 //! loop feeds it and carries out what it says, in this order:
 //!
-//! 1. `connected` once the transport stands (implicit TLS included);
+//! 1. `connected` once the transport stands (implicit TLS included); where there is TLS,
+//!    `channel_is_bound_by` before it, and before `secured`;
 //! 2. `submit` for operations that it `accepts`, `reset`, `keep_alive`, `quit` at any time;
 //! 3. `elapsed` when the moment has come that `wakes_at` named;
 //! 4. `advance` whenever bytes have come, an operation was submitted or time has elapsed;
 //! 5. `poll` until it returns `None`;
-//! 6. `salvage` when the connection has broken, and then nothing more.
+//! 6. `secured` and `take_token` in answer to [`Output::StartTls`] and [`Output::NeedToken`], and
+//!    `advance` again;
+//! 7. `salvage` when the connection has broken, and then nothing more.
 //!
 //! A *standing* operation (IDLE) lasts until its caller has had enough. It stands back for every
 //! other one, and goes on when the connection is free again.
@@ -16,6 +19,7 @@
 use std::fmt;
 use std::time::Instant;
 
+use crate::types::token::{IssuedToken, TokenNumber};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
 
@@ -50,6 +54,13 @@ pub(crate) trait Protocol: Send + Sized + 'static {
 
     /// The TLS handshake that [`Output::StartTls`] asked for is done.
     fn secured(&mut self);
+
+    /// The TLS connection can be told from any other one by this: `tls-server-end-point` of RFC
+    /// 5929 §4. A protocol without authentication has no use for it.
+    fn channel_is_bound_by(&mut self, _end_point: Vec<u8>) {}
+
+    /// The token that [`Output::NeedToken`] asked for. A protocol that never asks gets none.
+    fn take_token(&mut self, _token: IssuedToken) {}
 
     /// Whether `operation` may be submitted beside those that are under way.
     fn accepts(&self, operation: &Self::Operation) -> bool;
@@ -163,6 +174,10 @@ pub(crate) enum Verdict {
 pub(crate) enum Output<P: Protocol> {
     /// Start TLS now; nothing more is read or written in clear.
     StartTls,
+    /// An access token is needed to go on.
+    NeedToken,
+    /// The server has refused this token: nobody is to try it again.
+    TokenRefused(TokenNumber),
     /// The session is authenticated and ready for operations.
     Ready,
     /// A piece of an operation's reply.

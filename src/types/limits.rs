@@ -26,6 +26,8 @@ pub struct Limits {
     buffered_body: usize,
     skipped: usize,
     stream_threshold: usize,
+    min_scram_iterations: u32,
+    max_scram_iterations: u32,
 }
 
 impl Default for Limits {
@@ -39,6 +41,8 @@ impl Default for Limits {
             buffered_body: 64 << 20,
             skipped: 16 << 20,
             stream_threshold: 256 << 10,
+            min_scram_iterations: 4096,
+            max_scram_iterations: 1_000_000,
         }
     }
 }
@@ -100,6 +104,26 @@ impl Limits {
     pub const fn stream_threshold(mut self, bytes: usize) -> Self {
         self.stream_threshold = bytes;
         self
+    }
+
+    /// How many rounds of hashing a server must at least ask for in a SCRAM login; 4,096 by
+    /// default, the least that RFC 7677 §4 recommends. A login with fewer is given up: they are
+    /// for those who want to guess the password from what they heard.
+    pub const fn min_scram_iterations(mut self, rounds: u32) -> Self {
+        self.min_scram_iterations = rounds;
+        self
+    }
+
+    /// How many rounds of hashing a server may ask for in a SCRAM login; 1,000,000 by default,
+    /// which keep a processor busy for about a second. A login with more is given up. They are
+    /// computed once for all connections of a client, as long as the server asks for the same.
+    pub const fn max_scram_iterations(mut self, rounds: u32) -> Self {
+        self.max_scram_iterations = rounds;
+        self
+    }
+
+    pub(crate) const fn scram_iterations(&self) -> (u32, u32) {
+        (self.min_scram_iterations, self.max_scram_iterations)
     }
 
     pub(crate) const fn line(&self) -> usize {

@@ -1,6 +1,6 @@
 //! From the greeting to the first command: what servers say there, and what is not sent.
 
-use mailpool::{Certainty, ErrorKind, ImapClient, ResponseCode};
+use mailpool::{Certainty, ErrorKind, ImapClient, ResponseCode, SaslFailure, SaslMechanism};
 use mailpool_test_server::{Script, ScriptServer, Server, Stage};
 
 use crate::scripted::{LONG, builder, logout, single};
@@ -54,7 +54,11 @@ fn an_exchange_that_makes_no_sense_is_cancelled() {
             .expect_end();
         let server = ScriptServer::start([script]).unwrap();
         let error = builder(&server).connect().unwrap_err();
-        assert!(error.is_authentication(), "{error:?}");
+        let ErrorKind::Sasl { mechanism, failure } = error.kind() else {
+            panic!("{error:?}");
+        };
+        assert_eq!(*mechanism, SaslMechanism::Plain);
+        assert!(matches!(failure, SaslFailure::Challenge(_)), "{failure:?}");
         server.finish(LONG).unwrap();
     }
 }
@@ -152,7 +156,10 @@ fn a_disabled_login_is_not_tried() {
             .start()
             .unwrap();
         let error = builder(&server).connect().unwrap_err();
-        assert!(matches!(error.kind(), ErrorKind::NoMechanism), "{error:?}");
+        assert!(
+            matches!(error.kind(), ErrorKind::NoMechanism { .. }),
+            "{error:?}"
+        );
         let counters = server.counters();
         assert_eq!(
             counters.commands("LOGIN") + counters.commands("AUTHENTICATE"),

@@ -1,52 +1,52 @@
-//! PLAIN (RFC 4616).
+//! PLAIN (RFC 4616): everything in one message.
 
-use super::Mechanism;
+use super::{Mechanism, TOO_EARLY, TOO_MANY, Wiped};
+use crate::types::sasl::SaslFailure;
 
-/// User name and password in one message; only for encrypted connections.
-pub(crate) struct Plain {
-    message: Option<Vec<u8>>,
+pub(super) struct Plain {
+    message: Option<Wiped>,
 }
 
 impl Plain {
-    /// `None` where the user name or the password contains NUL, which PLAIN cannot carry.
-    pub(crate) fn new(user: &str, password: &[u8]) -> Option<Self> {
-        if user.as_bytes().contains(&0) || password.contains(&0) {
-            return None;
+    /// Whether PLAIN can carry them.
+    pub(super) fn carries(authorization: &str, user: &str, password: &[u8]) -> bool {
+        let parts = [authorization.as_bytes(), user.as_bytes(), password];
+        !parts.iter().any(|part| part.contains(&0))
+    }
+
+    pub(super) fn new(
+        authorization: &str,
+        user: &str,
+        password: &[u8],
+    ) -> Result<Self, SaslFailure> {
+        if !Self::carries(authorization, user, password) {
+            return Err(SaslFailure::Credentials("PLAIN cannot carry NUL"));
         }
-        let mut message = Vec::with_capacity(user.len() + password.len() + 2);
+        let mut message = Vec::with_capacity(authorization.len() + user.len() + password.len() + 2);
+        message.extend_from_slice(authorization.as_bytes());
         message.push(0);
         message.extend_from_slice(user.as_bytes());
         message.push(0);
         message.extend_from_slice(password);
-        Some(Self {
-            message: Some(message),
+        Ok(Self {
+            message: Some(Wiped(message)),
         })
     }
 }
 
 impl Mechanism for Plain {
-    fn name(&self) -> &'static str {
-        "PLAIN"
+    fn initial(&mut self) -> Option<Vec<u8>> {
+        self.message.take().map(|message| message.0.clone())
     }
 
-    fn initial_response(&mut self) -> Option<Vec<u8>> {
-        self.message.take()
+    fn respond(&mut self, _: &[u8]) -> Result<Vec<u8>, SaslFailure> {
+        Err(TOO_MANY)
     }
 
-    fn respond(&mut self, challenge: &[u8]) -> Option<Vec<u8>> {
-        // Without an initial response the server asks with an empty challenge.
-        if challenge.is_empty() {
-            self.message.take()
-        } else {
-            None
-        }
-    }
-}
-
-impl Drop for Plain {
-    fn drop(&mut self) {
-        if let Some(message) = &mut self.message {
-            message.fill(0);
+    fn finish(&self) -> Result<(), SaslFailure> {
+        match self.message {
+            None => Ok(()),
+            Some(_) => Err(TOO_EARLY),
         }
     }
 }
@@ -56,24 +56,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_message_of_rfc_4616() {
-        let mut plain = Plain::new("tim", b"tanstaaftanstaaf").unwrap();
-        assert_eq!(
-            plain.initial_response().unwrap(),
-            b"\0tim\0tanstaaftanstaaf"
-        );
-        assert_eq!(plain.respond(b""), None);
-    }
-
-    #[test]
-    fn a_server_that_takes_no_initial_response_gets_it_when_it_asks() {
-        let mut plain = Plain::new("a", b"b").unwrap();
-        assert_eq!(plain.respond(b"").unwrap(), b"\0a\0b");
+    fn the_messages_of_rfc_4616() {
+        let mut plain = Plain::new("", "tim", b"tanstaaftanstaaf").unwrap();
+        assert!(plain.finish().is_err());
+        assert_eq!(plain.initial().unwrap(), b"\0tim\0tanstaaftanstaaf");
+        assert_eq!(plain.initial(), None);
+        assert!(plain.finish().is_ok() && plain.respond(b"").is_err());
+        let mut plain = Plain::new("Ursel", "Kurt", b"xipj3plmq").unwrap();
+        assert_eq!(plain.initial().unwrap(), b"Ursel\0Kurt\0xipj3plmq");
     }
 
     #[test]
     fn nul_cannot_be_carried() {
-        assert!(Plain::new("a\0b", b"c").is_none());
-        assert!(Plain::new("a", b"c\0d").is_none());
+        assert!(Plain::new("", "a\0b", b"c").is_err());
+        assert!(Plain::new("", "a", b"c\0d").is_err());
+        assert!(Plain::new("\0", "a", b"c").is_err());
     }
 }

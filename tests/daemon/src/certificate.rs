@@ -13,6 +13,7 @@ const NAMES: [&str; 4] = ["localhost", "127.0.0.1", "127.0.0.2", "::1"];
 /// PEM texts of an authority and of a server certificate that it signed, good for `localhost`,
 /// 127.0.0.1, 127.0.0.2 and ::1.
 pub struct Identity {
+    authority: (CertificateParams, KeyPair),
     /// The authority, which clients are to trust.
     pub ca_pem: String,
     /// The certificate that the server shows.
@@ -56,6 +57,30 @@ impl Identity {
             ca_pem: ca.pem(),
             certificate_pem: certificate.pem(),
             key_pem: key.serialize_pem(),
+            authority: (ca_params, ca_key),
         })
+    }
+
+    /// A client's certificate with this common name, and its key, in PEM.
+    ///
+    /// # Errors
+    /// If the system gives no random numbers.
+    pub fn client(&self, name: &str) -> Result<(String, String), rcgen::Error> {
+        let (ca_params, ca_key) = &self.authority;
+        let issuer = Issuer::from_params(ca_params, ca_key);
+        let mut params = CertificateParams::new(Vec::new())?;
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &issuer)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Identity").finish_non_exhaustive()
     }
 }

@@ -57,6 +57,7 @@ pub struct Builder {
     pub(crate) mechanisms: String,
     pub(crate) max_connections_per_user: u32,
     pub(crate) plaintext_allowed: bool,
+    pub(crate) client_certificates: bool,
     pub(crate) address: IpAddr,
     pub(crate) separator: char,
     pub(crate) prefix: String,
@@ -74,6 +75,7 @@ impl Default for Builder {
             mechanisms: "plain login".to_owned(),
             max_connections_per_user: 10_000,
             plaintext_allowed: true,
+            client_certificates: false,
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
             separator: '/',
             prefix: String::new(),
@@ -139,6 +141,13 @@ impl Builder {
     pub fn refuse_plaintext(mut self) -> Self {
         self.plaintext_allowed = false;
         self.address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        self
+    }
+
+    /// Asks clients for certificates, and offers EXTERNAL: the common name is the user.
+    pub fn client_certificates(mut self) -> Self {
+        self.client_certificates = true;
+        self.mechanisms.push_str(" external");
         self
     }
 

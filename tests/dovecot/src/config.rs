@@ -64,6 +64,19 @@ impl Config<'_> {
             }
         }
         self.relay(&mut text);
+        if self.builder.client_certificates {
+            line(
+                &mut text,
+                format_args!(
+                    "ssl_ca = <{directory}/authority.pem\n\
+                     ssl_verify_client_cert = yes\n\
+                     ssl_require_crl = no\n\
+                     auth_ssl_username_from_cert = yes\n\
+                     passdb {{\n  driver = static\n  mechanisms = external\n  args = nopassword=y\n}}",
+                    directory = self.directory.display(),
+                ),
+            );
+        }
         for (key, value) in &self.builder.settings {
             line(&mut text, format_args!("{key} = {value}"));
         }

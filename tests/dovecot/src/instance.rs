@@ -33,7 +33,7 @@ pub struct Dovecot {
     directory: Directory,
     address: IpAddr,
     ports: Vec<Ports>,
-    ca_pem: String,
+    identity: Identity,
     store: Store,
     format: Format,
     user_count: AtomicUsize,
@@ -107,7 +107,7 @@ impl Dovecot {
             process,
             address: builder.address,
             ports,
-            ca_pem: identity.ca_pem,
+            identity,
             store: Store {
                 homes: path.join("home"),
                 owner,
@@ -191,7 +191,17 @@ impl Dovecot {
 
     /// The authority that signed the server's certificate, for this server alone.
     pub fn ca_pem(&self) -> &str {
-        &self.ca_pem
+        &self.identity.ca_pem
+    }
+
+    /// A certificate for a client with this common name, and its key, both in PEM; signed by the
+    /// server's own authority. See [`Builder::client_certificates`].
+    ///
+    /// # Panics
+    /// Where it cannot be made.
+    pub fn client_certificate(&self, name: &str) -> (String, String) {
+        let made = self.identity.client(name);
+        made.unwrap_or_else(|error| panic!("no certificate: {error}"))
     }
 
     /// The directory with everything that belongs to the server.

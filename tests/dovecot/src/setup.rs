@@ -45,6 +45,7 @@ pub(crate) fn write_files(
     fs::create_dir(directory.join("home"))?;
     fs::write(directory.join("certificate.pem"), &identity.certificate_pem)?;
     fs::write(directory.join("key.pem"), &identity.key_pem)?;
+    fs::write(directory.join("authority.pem"), &identity.ca_pem)?;
     fs::create_dir(directory.join("users"))?;
     for user in &config.builder.users {
         write_user(directory, user)?;

@@ -3,6 +3,7 @@
 //! | file | what it shows |
 //! |---|---|
 //! | `session.rs` | TLS, STARTTLS, plaintext, logins, CAPABILITY, ID, ENABLE, NAMESPACE |
+//! | `authenticating.rs` | every mechanism that Dovecot has, right and wrong |
 //! | `mailboxes.rs` | LIST, LSUB, CREATE, DELETE, RENAME, SELECT, EXAMINE, CLOSE, STATUS |
 //! | `names.rs` | every operation that names a mailbox, with odd names |
 //! | `appending.rs` | APPEND with flags, dates, sizes and bytes of every kind |
@@ -19,6 +20,7 @@
 //! | `endings.rs` | parked, kicked and killed connections, shutdown, UIDVALIDITY |
 
 mod appending;
+mod authenticating;
 mod changing;
 mod corpus;
 mod cutting;

@@ -147,7 +147,10 @@ fn a_server_that_disables_login_without_tls_gets_no_password() {
         password: "secret".to_owned(),
     };
     let error = plain_builder(&dovecot, &user).connect().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::NoMechanism), "{error:?}");
+    assert!(
+        matches!(error.kind(), ErrorKind::NoMechanism { .. }),
+        "{error:?}"
+    );
     assert_eq!(error.certainty(), Certainty::NotSent);
     let starttls = builder(&dovecot, &user)
         .port(dovecot.port())
@@ -206,8 +209,8 @@ fn passwords_arrive_as_they_are_with_authenticate_and_with_login() {
     for (number, password) in PASSWORDS.into_iter().enumerate() {
         let user = dovecot.add_user(&format!("password-{number}"), password);
         connect(dovecot, &user).noop().unwrap();
-        // Where AUTH=PLAIN is not offered LOGIN is used.
-        let proxy = Proxy::without_plain(dovecot);
+        // Where no mechanism is offered the command LOGIN is used.
+        let proxy = Proxy::without_mechanisms(dovecot);
         let client = plain_builder(dovecot, &user)
             .port(proxy.port)
             .connect()
@@ -218,7 +221,7 @@ fn passwords_arrive_as_they_are_with_authenticate_and_with_login() {
     }
     let mut user = dovecot.new_user("wrong-login");
     user.password.push('x');
-    let proxy = Proxy::without_plain(dovecot);
+    let proxy = Proxy::without_mechanisms(dovecot);
     let error = plain_builder(dovecot, &user)
         .port(proxy.port)
         .connect()
@@ -227,8 +230,8 @@ fn passwords_arrive_as_they_are_with_authenticate_and_with_login() {
     assert_eq!(proxy.first_command(), "LOGIN");
 }
 
-/// Stands between the client and Dovecot for one connection, and hides AUTH=PLAIN: Dovecot
-/// itself offers no LOGIN without it.
+/// Stands between the client and Dovecot for one connection, and hides its mechanisms: Dovecot
+/// itself offers no LOGIN without AUTH=PLAIN.
 struct Proxy {
     port: u16,
     /// What the client has sent.
@@ -236,7 +239,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    fn without_plain(dovecot: &Dovecot) -> Self {
+    fn without_mechanisms(dovecot: &Dovecot) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let server = (dovecot.address(), dovecot.port());
@@ -247,6 +250,7 @@ impl Proxy {
             let mut greeting = String::new();
             answers.read_line(&mut greeting).unwrap();
             let greeting = greeting.replace("AUTH=PLAIN", "AUTH=OTHER");
+            let greeting = greeting.replace("AUTH=LOGIN", "AUTH=ANOTHER");
             client.write_all(greeting.as_bytes()).unwrap();
             let mut to_client = client.try_clone().unwrap();
             let back = std::thread::spawn(move || {
@@ -297,14 +301,14 @@ fn authenticate_without_an_initial_response_waits_for_its_turn() {
 
 #[test]
 fn a_server_with_no_usable_mechanism_is_a_typed_error() {
-    let dovecot = Dovecot::builder().mechanisms("cram-md5").start_or_skip();
+    let dovecot = Dovecot::builder().mechanisms("digest-md5").start_or_skip();
     let Some(dovecot) = dovecot else { return };
-    let user = dovecot.new_user("cram");
+    let user = dovecot.new_user("digest");
     let error = builder(&dovecot, &user).connect().unwrap_err();
     assert!(
         matches!(
             error.kind(),
-            ErrorKind::NoMechanism | ErrorKind::Authentication { .. }
+            ErrorKind::NoMechanism { .. } | ErrorKind::Authentication { .. }
         ),
         "{error:?}"
     );

@@ -1,8 +1,5 @@
 //! Commands that concern the session and no mailbox (RFC 9051 §6.1, §6.2, and ENABLE, ID).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::line::CommandLine;
 use crate::types::invalid::InvalidArgument;
 
@@ -45,17 +42,16 @@ pub(crate) fn login(user: &[u8], password: &[u8]) -> Result<CommandLine, Invalid
     Ok(line)
 }
 
-/// `initial_response` only where the server has SASL-IR (RFC 4959).
+/// `initial_response` only where the server has SASL-IR (RFC 4959): base64, or `=` for an empty
+/// one.
 pub(crate) fn authenticate(
     mechanism: &str,
-    initial_response: Option<&[u8]>,
+    initial_response: Option<&str>,
 ) -> Result<CommandLine, InvalidArgument> {
     let mut line = CommandLine::new("AUTHENTICATE").secret();
     line.atom("SASL mechanism", mechanism)?;
-    match initial_response {
-        None => {}
-        Some([]) => line.word('='),
-        Some(response) => line.word(STANDARD.encode(response)),
+    if let Some(response) = initial_response {
+        line.word(response);
     }
     Ok(line)
 }

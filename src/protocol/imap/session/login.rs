@@ -7,19 +7,25 @@
 //! A CAPABILITY is not asked for where the server has said it unasked in the same state.
 //! Nothing that came before TLS is believed after it.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::Protection;
 use super::Session;
 use super::commands::{Kind, Owner};
 use super::operation::{Failure, status_name};
+use super::salvage::verdict;
 use crate::protocol::imap::command;
 use crate::protocol::imap::response::{Status, StatusKind};
-use crate::protocol::machine::Output;
-use crate::protocol::sasl::{Mechanism, Plain};
+use crate::protocol::machine::{Output, Verdict};
+use crate::protocol::sasl::choice::{Chosen, NoChoice, Offer, choose};
+use crate::protocol::sasl::{Exchange, Refused};
 use crate::types::capability::Capabilities;
 use crate::types::response_code::ResponseCode;
+use crate::types::secret::Proof;
+use crate::types::token::IssuedToken;
+
+/// The longest initial response that is put into the command, in bytes of base64: servers bound
+/// the lines that they take before the login, some at 4,096 bytes. A longer one is sent when the
+/// server asks.
+const INITIAL_ROOM: usize = 3_900;
 
 /// Where a session is on its way.
 pub(super) enum Login {
@@ -33,8 +39,10 @@ pub(super) enum Login {
     Handshake,
     /// CAPABILITY before the authentication.
     Asked,
-    /// LOGIN or AUTHENTICATE has been sent.
-    Authenticating(Option<Box<dyn Mechanism>>),
+    /// The login needs a token.
+    Token,
+    /// LOGIN has been sent, or AUTHENTICATE with its exchange.
+    Authenticating(Option<Box<Exchange>>),
     /// CAPABILITY after the authentication.
     AskedAgain,
     /// ENABLE has been sent.
@@ -132,52 +140,105 @@ impl Session {
     }
 
     fn authenticate(&mut self) -> Result<(), Failure> {
-        if !self.secure && !self.config.allow_cleartext {
-            return Err(Failure::Cleartext);
-        }
-        let (user, password) = self.config.credentials.user_and_password();
-        if self.capabilities.supports_auth("PLAIN") {
-            if let Some(mut plain) = Plain::new(user, password) {
-                let initial = if self.capabilities.sasl_ir() {
-                    plain.initial_response()
-                } else {
-                    None
-                };
-                let line = command::authenticate(plain.name(), initial.as_deref())?;
-                self.login = Login::Authenticating(Some(Box::new(plain)));
-                self.send(Owner::Login, Kind::Authenticate, line);
-                return Ok(());
+        let account = &self.config.account;
+        let offered: Vec<&str> = self.capabilities.auth_mechanisms().collect();
+        let offer = Offer {
+            mechanisms: &offered,
+            login_command: !self.capabilities.login_disabled(),
+            secure: self.secure,
+            end_point: self.end_point.as_deref(),
+        };
+        let chosen = choose(account, &offer).map_err(|none| match none {
+            NoChoice::Cleartext => Failure::Cleartext,
+            NoChoice::NothingInCommon { offered, possible } => {
+                Failure::NoMechanism { offered, possible }
             }
+        })?;
+        let mechanism = match chosen {
+            Chosen::Mechanism(mechanism) => mechanism,
+            Chosen::LoginCommand => return self.send_login(),
+        };
+        if account.credentials.provider().is_some() && self.token.is_none() {
+            self.login = Login::Token;
+            self.outputs.push_back(Output::NeedToken);
+            return Ok(());
         }
-        if self.capabilities.login_disabled() {
-            return Err(Failure::NoMechanism);
-        }
-        let line = command::login(user.as_bytes(), password)?;
+        let token = self.token.as_ref().map(|issued| &issued.token);
+        let exchange = Exchange::begin(mechanism, account, &offer, token);
+        let mut exchange = exchange.map_err(|failure| Failure::Sasl { mechanism, failure })?;
+        let initial = if self.capabilities.sasl_ir() {
+            exchange.initial(INITIAL_ROOM)
+        } else {
+            None
+        };
+        let line = command::authenticate(mechanism.name(), initial.as_deref())?;
+        self.login = Login::Authenticating(Some(Box::new(exchange)));
+        self.send(Owner::Login, Kind::Authenticate, line);
+        Ok(())
+    }
+
+    fn send_login(&mut self) -> Result<(), Failure> {
+        let credentials = &self.config.account.credentials;
+        let Proof::Password(password) = credentials.proof() else {
+            return Err(Failure::protocol("LOGIN without a password"));
+        };
+        let line = command::login(credentials.user().as_bytes(), password.expose())?;
         self.login = Login::Authenticating(None);
         self.send(Owner::Login, Kind::Plain, line);
         Ok(())
     }
 
+    /// A token has come, for the first time or after a refusal.
+    pub(super) fn log_in_with(&mut self, token: IssuedToken) {
+        self.token = Some(token);
+        self.token_is_new = true;
+    }
+
+    /// Goes on with the login when what it waited for is there.
+    pub(super) fn go_on_with_login(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.token_is_new) && matches!(self.login, Login::Token) {
+            return self.authenticate();
+        }
+        Ok(())
+    }
+
     /// A continuation request during AUTHENTICATE.
     pub(super) fn challenge(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.challenges += 1;
-        if self.challenges > super::MAX_CHALLENGES {
-            return Err(Failure::protocol(
-                "too many challenges in one authentication",
-            ));
-        }
-        let Login::Authenticating(Some(mechanism)) = &mut self.login else {
+        let Login::Authenticating(Some(exchange)) = &mut self.login else {
             return Ok(());
         };
-        let answer = STANDARD
-            .decode(text.trim_ascii())
-            .ok()
-            .and_then(|challenge| mechanism.respond(&challenge));
-        let line = match answer {
-            Some(answer) => STANDARD.encode(answer),
-            None => "*".to_owned(),
-        };
+        let mechanism = exchange.mechanism();
+        let answer = exchange.challenge(text);
+        let line = answer.map_err(|failure| Failure::Sasl { mechanism, failure })?;
         self.writer.line(line.into_bytes());
+        Ok(())
+    }
+
+    /// The server has refused the login. A token that may be out of date is replaced, once.
+    fn login_refused(
+        &mut self,
+        exchange: Option<Box<Exchange>>,
+        refusal: Failure,
+    ) -> Result<(), Failure> {
+        let Some(exchange) = exchange else {
+            return Err(refusal);
+        };
+        let mechanism = exchange.mechanism();
+        let refusal = match (exchange.refused(), refusal) {
+            (Refused::Cancelled(failure), _) => return Err(Failure::Sasl { mechanism, failure }),
+            (Refused::ByServer(Some(told)), refusal) => refusal.with_words(&told),
+            (Refused::ByServer(None), refusal) => refusal,
+        };
+        let is_about_the_token = verdict(&refusal) == Verdict::Permanent;
+        let Some(token) = self.token.take().filter(|_| is_about_the_token) else {
+            return Err(refusal);
+        };
+        self.outputs.push_back(Output::TokenRefused(token.number));
+        if std::mem::replace(&mut self.token_was_refused, true) {
+            return Err(refusal);
+        }
+        self.login = Login::Token;
+        self.outputs.push_back(Output::NeedToken);
         Ok(())
     }
 
@@ -199,8 +260,16 @@ impl Session {
             _ => "CAPABILITY",
         };
         if status != Status::Ok {
+            let refusal = Failure::Rejected {
+                verb,
+                status: status_name(status),
+                code: code.map(Box::new),
+                text,
+                partly: false,
+            };
             return match state {
                 Login::StartTls => Err(Failure::NoStartTls),
+                Login::Authenticating(exchange) => self.login_refused(exchange, refusal),
                 // A refused ENABLE leaves a session that works.
                 Login::Enabling => {
                     self.become_ready();
@@ -211,13 +280,7 @@ impl Session {
                     self.outputs.push_back(Output::Finished);
                     Ok(())
                 }
-                _ => Err(Failure::Rejected {
-                    verb,
-                    status: status_name(status),
-                    code: code.map(Box::new),
-                    text,
-                    partly: false,
-                }),
+                _ => Err(refusal),
             };
         }
         match state {
@@ -230,7 +293,13 @@ impl Session {
                 Ok(())
             }
             Login::Asked => self.authenticate(),
-            Login::Authenticating(_) => {
+            Login::Authenticating(exchange) => {
+                if let Some(exchange) = exchange {
+                    let mechanism = exchange.mechanism();
+                    let verdict = exchange.success(None);
+                    verdict.map_err(|failure| Failure::Sasl { mechanism, failure })?;
+                }
+                self.token = None;
                 // They differ before and after the login.
                 self.capabilities = Capabilities::default();
                 if let Some(ResponseCode::Capability(capabilities)) = code {
@@ -255,9 +324,11 @@ impl Session {
                 self.outputs.push_back(Output::Finished);
                 Ok(())
             }
-            Login::Unconnected | Login::Greeting | Login::Handshake | Login::Ready => {
-                Err(Failure::protocol("an answer that nobody asked for"))
-            }
+            Login::Unconnected
+            | Login::Greeting
+            | Login::Handshake
+            | Login::Token
+            | Login::Ready => Err(Failure::protocol("an answer that nobody asked for")),
         }
     }
 

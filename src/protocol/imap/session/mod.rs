@@ -29,10 +29,11 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Salvaged, Verdict};
+use crate::protocol::sasl::Account;
 use crate::types::capability::Capabilities;
 use crate::types::limits::Limits;
 use crate::types::mailbox_info::MailboxEvent;
-use crate::types::secret::Credentials;
+use crate::types::token::IssuedToken;
 use crate::wire::framer::{FrameLimits, Framer};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
@@ -58,9 +59,7 @@ pub(crate) enum Protection {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub protection: Protection,
-    pub credentials: Credentials,
-    /// A password may be sent without TLS.
-    pub allow_cleartext: bool,
+    pub account: Account,
     /// Extensions to ENABLE after the login, where they are offered.
     pub enable: Vec<String>,
     pub limits: Limits,
@@ -70,8 +69,6 @@ pub(crate) struct Config {
 const MAX_EVENTS: usize = 10_000;
 /// Memory that they may take, in bytes.
 const MAX_EVENT_BYTES: usize = 1024 * 1024;
-/// Continuation requests that one authentication may take.
-const MAX_CHALLENGES: u32 = 8;
 
 /// The client's side of one connection.
 pub(crate) struct Session {
@@ -79,6 +76,13 @@ pub(crate) struct Session {
     login: Login,
     /// The transport is encrypted.
     secure: bool,
+    /// What tells the TLS connection from any other.
+    end_point: Option<Vec<u8>>,
+    /// The token to log in with, where the credentials have a provider.
+    token: Option<IssuedToken>,
+    token_is_new: bool,
+    /// The server has refused a token in this attempt to log in.
+    token_was_refused: bool,
     framer: Framer,
     capabilities: Capabilities,
     /// The mailbox that is selected.
@@ -88,7 +92,6 @@ pub(crate) struct Session {
     events: Vec<MailboxEvent>,
     /// Memory that `events` take, about.
     event_bytes: usize,
-    challenges: u32,
     /// The commands that have not been answered, in the order of their tags.
     commands: VecDeque<Command>,
     writer: Writer,
@@ -121,6 +124,10 @@ impl Session {
         Self {
             secure: config.protection == Protection::Implicit,
             config,
+            end_point: None,
+            token: None,
+            token_is_new: false,
+            token_was_refused: false,
             login: Login::Unconnected,
             framer: Framer::new(limits),
             capabilities: Capabilities::default(),
@@ -128,7 +135,6 @@ impl Session {
             selecting: None,
             events: Vec::new(),
             event_bytes: 0,
-            challenges: 0,
             commands: VecDeque::new(),
             writer: Writer::default(),
             active: HashMap::new(),
@@ -224,6 +230,14 @@ impl Protocol for Session {
         self.after_tls();
     }
 
+    fn channel_is_bound_by(&mut self, end_point: Vec<u8>) {
+        self.end_point = Some(end_point);
+    }
+
+    fn take_token(&mut self, token: IssuedToken) {
+        self.log_in_with(token);
+    }
+
     fn accepts(&self, operation: &Operation) -> bool {
         self.may_overlap(operation)
     }
@@ -292,6 +306,7 @@ impl Protocol for Session {
         output: &mut SendBuffer,
         gate: &mut dyn Gate,
     ) -> Result<(), Failure> {
+        self.go_on_with_login()?;
         // What was submitted goes out first: it does not depend on what has come.
         self.begin_ready(gate);
         self.writer.flush(output, &self.capabilities);

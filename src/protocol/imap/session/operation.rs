@@ -20,6 +20,7 @@ use crate::types::query::Query;
 use crate::types::range_set::RangeSet;
 use crate::types::request::{Append, StatusItems, Store};
 use crate::types::response_code::{AppendUid, CopyUid, ResponseCode};
+use crate::types::sasl::{SaslFailure, SaslMechanism};
 use crate::types::section::Section;
 
 /// One atomic unit: the mailbox that it needs, and what to do there.
@@ -218,6 +219,16 @@ impl Weigh for Part {
 }
 
 impl Failure {
+    /// The same refusal, with more that the server has told about it.
+    pub(super) fn with_words(mut self, more: &str) -> Self {
+        if let Self::Rejected { text, .. } = &mut self {
+            if !more.is_empty() {
+                *text = format!("{text} ({more})");
+            }
+        }
+        self
+    }
+
     /// The same failure of an operation of which an earlier command has succeeded.
     pub(super) fn after_a_success(self) -> Self {
         match self {
@@ -277,7 +288,15 @@ pub(crate) enum Failure {
     #[error("the password would go over the wire in clear")]
     Cleartext,
     #[error("the server offers no way to authenticate that can be used")]
-    NoMechanism,
+    NoMechanism {
+        offered: Vec<String>,
+        possible: Vec<SaslMechanism>,
+    },
+    #[error("{mechanism}: {failure}")]
+    Sasl {
+        mechanism: SaslMechanism,
+        failure: SaslFailure,
+    },
     #[error("UIDVALIDITY was {expected} and is now {found:?}")]
     UidValidity {
         expected: UidValidity,

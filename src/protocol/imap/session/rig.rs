@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::operation::{By, End, Failure, Operation, Part, Request, Target};
 use super::{Config, Protection, Session};
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
+use crate::protocol::sasl::Account;
 use crate::types::ids::{ModSeq, Uid, UidValidity};
 use crate::types::items::Items;
 use crate::types::limits::Limits;
@@ -44,10 +45,17 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn new(step: usize, protection: Protection) -> Self {
+        let account = Account {
+            allow_cleartext: true,
+            ..Account::new(Credentials::password("alice", "secret"))
+        };
+        Self::of(step, protection, account)
+    }
+
+    pub(super) fn of(step: usize, protection: Protection, account: Account) -> Self {
         let config = Config {
             protection,
-            credentials: Credentials::password("alice", "secret"),
-            allow_cleartext: true,
+            account,
             enable: Vec::new(),
             limits: Limits::default().stream_threshold(20),
         };
@@ -103,6 +111,8 @@ impl Rig {
                 self.session.secured();
                 "starttls".to_owned()
             }
+            Output::NeedToken => "needs a token".to_owned(),
+            Output::TokenRefused(number) => format!("token {number} refused"),
             Output::Ready => "ready".to_owned(),
             Output::WasReset => "reset".to_owned(),
             Output::Finished => "finished".to_owned(),

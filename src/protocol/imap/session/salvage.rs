@@ -147,7 +147,8 @@ pub(super) fn verdict(failure: &Failure) -> Verdict {
         | Failure::Injected(_)
         | Failure::PreAuthBeforeTls
         | Failure::Cleartext
-        | Failure::NoMechanism
+        | Failure::NoMechanism { .. }
+        | Failure::Sasl { .. }
         | Failure::Missing(_)
         | Failure::Following
         | Failure::Invalid(_) => Verdict::Permanent,

@@ -2,6 +2,7 @@
 //! of the server coming in at once and one by one.
 
 mod appending;
+mod authenticating;
 mod broken;
 mod copies;
 mod fetching;

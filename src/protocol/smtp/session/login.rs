@@ -6,15 +6,17 @@
 //! ```
 //! Nothing that came before TLS is believed after it.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
 use super::operation::Failure;
 use super::{Expected, Protection, Session};
-use crate::protocol::machine::Output;
-use crate::protocol::sasl::{Mechanism, Plain};
+use crate::protocol::machine::{Output, Verdict};
+use crate::protocol::sasl::choice::{Chosen, NoChoice, Offer, choose};
+use crate::protocol::sasl::{Exchange, Refused};
 use crate::types::smtp::capabilities::SmtpCapabilities;
 use crate::types::smtp::reply::SmtpReply;
+use crate::types::token::IssuedToken;
+
+/// The longest command line, its line end included (RFC 5321 §4.5.3.1.4, RFC 4954 §4).
+const MAX_COMMAND: usize = 512;
 
 /// Where a session is on its way.
 pub(super) enum Login {
@@ -29,8 +31,10 @@ pub(super) enum Login {
     StartTls,
     /// The handshake is the connection's business now.
     Handshake,
+    /// An access token is to come.
+    Token,
     /// AUTH has been sent.
-    Authenticating(Box<dyn Mechanism>),
+    Authenticating(Box<Exchange>),
     Ready,
 }
 
@@ -82,8 +86,8 @@ impl Session {
                 reply,
             }),
             Login::StartTls => Err(Failure::NoStartTls),
-            Login::Authenticating(mechanism) => self.challenge(mechanism, reply),
-            Login::Unconnected | Login::Handshake | Login::Ready => {
+            Login::Authenticating(exchange) => self.auth_answered(exchange, reply),
+            Login::Unconnected | Login::Handshake | Login::Token | Login::Ready => {
                 Err(Failure::protocol("a reply that nobody asked for"))
             }
         }
@@ -104,7 +108,7 @@ impl Session {
         if self.config.protection == Protection::StartTls && !self.secure {
             return Err(Failure::NoStartTls);
         }
-        if self.config.credentials.is_some() {
+        if self.config.account.is_some() {
             return Err(Failure::Refused {
                 verb: "EHLO",
                 reply: refusal,
@@ -131,63 +135,111 @@ impl Session {
             self.send(Expected::Login, "STARTTLS\r\n");
             return Ok(());
         }
-        let Some(credentials) = &self.config.credentials else {
+        if self.config.account.is_none() {
             self.become_ready();
             return Ok(());
-        };
-        if !self.secure && !self.config.allow_cleartext {
-            return Err(Failure::Cleartext);
         }
-        let (user, password) = credentials.user_and_password();
-        let offered = self
-            .capabilities
-            .auth_mechanisms()
-            .any(|name| name.eq_ignore_ascii_case("PLAIN"));
-        let Some(mut plain) = Plain::new(user, password).filter(|_| offered) else {
-            return Err(Failure::NoMechanism);
+        self.authenticate()
+    }
+
+    fn authenticate(&mut self) -> Result<(), Failure> {
+        let Some(account) = &self.config.account else {
+            return Ok(());
         };
-        let line = match plain.initial_response() {
-            Some(initial) => format!("AUTH PLAIN {}\r\n", STANDARD.encode(initial)),
-            None => "AUTH PLAIN\r\n".to_owned(),
+        let offered: Vec<&str> = self.capabilities.auth_mechanisms().collect();
+        let offer = Offer {
+            mechanisms: &offered,
+            login_command: false,
+            secure: self.secure,
+            end_point: self.end_point.as_deref(),
         };
-        self.login = Login::Authenticating(Box::new(plain));
+        let chosen = choose(account, &offer).map_err(|none| match none {
+            NoChoice::Cleartext => Failure::Cleartext,
+            NoChoice::NothingInCommon { offered, possible } => {
+                Failure::NoMechanism { offered, possible }
+            }
+        })?;
+        let Chosen::Mechanism(mechanism) = chosen else {
+            return Err(Failure::protocol("a command that SMTP does not have"));
+        };
+        if account.credentials.provider().is_some() && self.token.is_none() {
+            self.login = Login::Token;
+            self.outputs.push_back(Output::NeedToken);
+            return Ok(());
+        }
+        let token = self.token.as_ref().map(|issued| &issued.token);
+        let exchange = Exchange::begin(mechanism, account, &offer, token);
+        let mut exchange = exchange.map_err(|failure| Failure::Sasl { mechanism, failure })?;
+        let command = format!("AUTH {}", mechanism.name());
+        let room = MAX_COMMAND - command.len() - " \r\n".len();
+        let line = match exchange.initial(room) {
+            Some(initial) => format!("{command} {initial}\r\n"),
+            None => format!("{command}\r\n"),
+        };
+        self.login = Login::Authenticating(Box::new(exchange));
         self.send(Expected::Login, &line);
         Ok(())
     }
 
+    /// A token has come, for the first time or after a refusal.
+    pub(super) fn log_in_with(&mut self, token: IssuedToken) {
+        self.token = Some(token);
+        self.token_is_new = true;
+    }
+
+    /// Goes on with the login when what it waited for is there.
+    pub(super) fn go_on_with_login(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.token_is_new) && matches!(self.login, Login::Token) {
+            return self.authenticate();
+        }
+        Ok(())
+    }
+
     /// A reply during AUTH (RFC 4954 §4).
-    fn challenge(
+    fn auth_answered(
         &mut self,
-        mut mechanism: Box<dyn Mechanism>,
+        mut exchange: Box<Exchange>,
         reply: SmtpReply,
     ) -> Result<(), Failure> {
+        let mechanism = exchange.mechanism();
+        let sasl = |failure| Failure::Sasl { mechanism, failure };
         match reply.code {
             235 => {
+                exchange.success(None).map_err(sasl)?;
+                self.token = None;
                 self.become_ready();
                 Ok(())
             }
             334 => {
-                self.challenges += 1;
-                if self.challenges > super::MAX_CHALLENGES {
-                    return Err(Failure::protocol(
-                        "too many challenges in one authentication",
-                    ));
-                }
-                let answer = STANDARD
-                    .decode(reply.text.trim())
-                    .ok()
-                    .and_then(|challenge| mechanism.respond(&challenge));
-                let line = match answer {
-                    Some(answer) => format!("{}\r\n", STANDARD.encode(answer)),
-                    None => "*\r\n".to_owned(),
-                };
-                self.login = Login::Authenticating(mechanism);
-                self.send(Expected::Login, &line);
+                let answer = exchange.challenge(reply.text.as_bytes()).map_err(sasl)?;
+                self.login = Login::Authenticating(exchange);
+                self.send(Expected::Login, &format!("{answer}\r\n"));
                 Ok(())
             }
             _ if reply.is_positive() => Err(Failure::protocol("a reply that AUTH does not have")),
-            _ => Err(Failure::Authentication(reply)),
+            _ => self.login_refused(*exchange, reply),
         }
+    }
+
+    /// The server has refused the login. A token that may be out of date is replaced, once.
+    fn login_refused(&mut self, exchange: Exchange, reply: SmtpReply) -> Result<(), Failure> {
+        let mechanism = exchange.mechanism();
+        let told = match exchange.refused() {
+            Refused::Cancelled(failure) => return Err(Failure::Sasl { mechanism, failure }),
+            Refused::ByServer(told) => told,
+        };
+        let refusal = Failure::Authentication { reply, told };
+        let is_about_the_token = refusal.verdict() == Verdict::Permanent;
+        let Some(token) = self.token.take().filter(|_| is_about_the_token) else {
+            return Err(refusal);
+        };
+        self.outputs.push_back(Output::TokenRefused(token.number));
+        if std::mem::replace(&mut self.token_was_refused, true) {
+            return Err(refusal);
+        }
+        self.login = Login::Token;
+        self.outputs.push_back(Output::NeedToken);
+        Ok(())
     }
 
     fn become_ready(&mut self) {

@@ -24,9 +24,10 @@ use std::time::Instant;
 use super::command;
 use super::reply::ReplyReader;
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol, Salvaged, Verdict};
+use crate::protocol::sasl::Account;
 use crate::types::limits::Limits;
-use crate::types::secret::Credentials;
 use crate::types::smtp::capabilities::SmtpCapabilities;
+use crate::types::token::IssuedToken;
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
 
@@ -51,9 +52,8 @@ pub(crate) struct Config {
     /// LMTP rather than SMTP: LHLO, and a reply for each recipient.
     pub lmtp: bool,
     pub protection: Protection,
-    pub credentials: Option<Credentials>,
-    /// A password may be sent without TLS.
-    pub allow_cleartext: bool,
+    /// Who logs in, if anybody does.
+    pub account: Option<Account>,
     /// What this side calls itself.
     pub hello_name: String,
     /// Use PIPELINING where it is offered.
@@ -64,9 +64,6 @@ pub(crate) struct Config {
     pub max_messages: Option<u64>,
     pub limits: Limits,
 }
-
-/// Challenges that one authentication may take.
-const MAX_CHALLENGES: u32 = 8;
 
 /// What the next reply answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +96,12 @@ pub(crate) struct Session {
     secure: bool,
     replies: ReplyReader,
     capabilities: SmtpCapabilities,
-    challenges: u32,
+    /// What tells this TLS connection from any other.
+    end_point: Option<Vec<u8>>,
+    token: Option<IssuedToken>,
+    /// It has come and not been used.
+    token_is_new: bool,
+    token_was_refused: bool,
     /// What has been asked and not been answered, the oldest first.
     expected: VecDeque<Expected>,
     /// Command lines that are to go out.
@@ -126,7 +128,10 @@ impl Session {
             config,
             login: Login::Unconnected,
             capabilities: SmtpCapabilities::default(),
-            challenges: 0,
+            end_point: None,
+            token: None,
+            token_is_new: false,
+            token_was_refused: false,
             expected: VecDeque::new(),
             lines: String::new(),
             transactions: VecDeque::new(),
@@ -207,6 +212,14 @@ impl Protocol for Session {
     fn secured(&mut self) {
         self.secure = true;
         self.after_tls();
+    }
+
+    fn channel_is_bound_by(&mut self, end_point: Vec<u8>) {
+        self.end_point = Some(end_point);
+    }
+
+    fn take_token(&mut self, token: IssuedToken) {
+        self.log_in_with(token);
     }
 
     fn accepts(&self, operation: &Operation) -> bool {
@@ -317,6 +330,7 @@ impl Protocol for Session {
         output: &mut SendBuffer,
         gate: &mut dyn Gate,
     ) -> Result<(), Failure> {
+        self.go_on_with_login()?;
         while !matches!(self.login, Login::Handshake) {
             let reply = self
                 .replies

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::content::Content;
 use crate::protocol::machine::{Verdict, Weigh};
+use crate::types::sasl::{SaslFailure, SaslMechanism};
 use crate::types::smtp::capabilities::SmtpCapabilities;
 use crate::types::smtp::envelope::SmtpEnvelope;
 use crate::types::smtp::reply::SmtpReply;
@@ -92,8 +93,18 @@ pub(crate) enum Failure {
     Leaving(SmtpReply),
     #[error("the server refused the connection: {0}")]
     Greeting(SmtpReply),
-    #[error("the server refused the credentials: {0}")]
-    Authentication(SmtpReply),
+    #[error("the server refused the credentials: {reply}")]
+    Authentication {
+        reply: SmtpReply,
+        /// What it said within the exchange.
+        told: Option<String>,
+    },
+    /// This side gave the login up.
+    #[error("the login by {mechanism} was given up: {failure}")]
+    Sasl {
+        mechanism: SaslMechanism,
+        failure: SaslFailure,
+    },
     #[error("the server does not offer {0}")]
     Missing(&'static str),
     #[error("the message has {size} bytes, the server takes {limit}")]
@@ -105,7 +116,10 @@ pub(crate) enum Failure {
     #[error("the connection has no TLS")]
     Cleartext,
     #[error("the server offers no way to authenticate that can be used")]
-    NoMechanism,
+    NoMechanism {
+        offered: Vec<String>,
+        possible: Vec<SaslMechanism>,
+    },
     #[error("{0}")]
     Protocol(String),
     /// Its sender gave up in the middle of a message, which only the end of the connection can
@@ -124,14 +138,15 @@ impl Failure {
             Self::Greeting(reply) | Self::Leaving(reply) if says_too_many(reply) => {
                 Verdict::TooMany
             }
-            Self::Greeting(reply) | Self::Authentication(reply) if reply.is_transient() => {
+            Self::Greeting(reply) | Self::Authentication { reply, .. } if reply.is_transient() => {
                 Verdict::Transient
             }
             Self::Greeting(_)
-            | Self::Authentication(_)
+            | Self::Authentication { .. }
+            | Self::Sasl { .. }
             | Self::NoStartTls
             | Self::Cleartext
-            | Self::NoMechanism => Verdict::Permanent,
+            | Self::NoMechanism { .. } => Verdict::Permanent,
             _ => Verdict::Transient,
         }
     }
@@ -179,9 +194,10 @@ mod tests {
             let failure = Failure::Greeting(reply(code, text));
             assert_eq!(failure.verdict(), verdict, "{code} {text}");
         }
-        let refused = Failure::Authentication(reply(535, "no"));
-        assert_eq!(refused.verdict(), Verdict::Permanent);
-        let busy = Failure::Authentication(reply(454, "later"));
-        assert_eq!(busy.verdict(), Verdict::Transient);
+        for (code, verdict) in [(535, Verdict::Permanent), (454, Verdict::Transient)] {
+            let reply = reply(code, "no");
+            let refused = Failure::Authentication { reply, told: None };
+            assert_eq!(refused.verdict(), verdict);
+        }
     }
 }

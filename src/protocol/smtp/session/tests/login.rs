@@ -2,11 +2,13 @@ use super::super::operation::Failure;
 use super::super::{Config, Protection};
 use super::rig::{Rig, STEPS, config};
 use crate::protocol::machine::Protocol;
+use crate::protocol::sasl::Account;
 use crate::types::secret::Credentials;
+use crate::types::token::{IssuedToken, Token};
 
 fn with_password() -> Config {
     Config {
-        credentials: Some(Credentials::password("alice", "secret")),
+        account: Some(Account::new(Credentials::password("alice", "secret"))),
         protection: Protection::Implicit,
         ..config()
     }
@@ -119,7 +121,10 @@ fn a_password_is_not_sent_in_clear_unless_that_is_allowed() {
     assert!(matches!(result, Err(Failure::Cleartext)), "{result:?}");
     let mut rig = Rig::new(
         Config {
-            allow_cleartext: true,
+            account: clear.account.clone().map(|account| Account {
+                allow_cleartext: true,
+                ..account
+            }),
             ..clear
         },
         1,
@@ -157,13 +162,16 @@ fn a_refusal_ends_the_login() {
     rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n");
     let result = rig.server_says("535 5.7.8 no\r\n");
     assert!(
-        matches!(result, Err(Failure::Authentication(_))),
+        matches!(result, Err(Failure::Authentication { .. })),
         "{result:?}"
     );
     let mut rig = Rig::new(with_password(), 1);
     rig.server("220 mail\r\n");
     let result = rig.server_says("250-mail\r\n250 AUTH GSSAPI\r\n");
-    assert!(matches!(result, Err(Failure::NoMechanism)), "{result:?}");
+    assert!(
+        matches!(result, Err(Failure::NoMechanism { .. })),
+        "{result:?}"
+    );
     let mut rig = Rig::new(with_password(), 1);
     rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n");
     let result = rig.server_says("421 4.3.2 shutting down\r\n");
@@ -174,9 +182,76 @@ fn a_refusal_ends_the_login() {
 fn challenges_have_an_end() {
     let mut rig = Rig::new(with_password(), 1);
     rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n");
-    let result = rig.server_says(&"334 \r\n".repeat(50));
-    assert!(matches!(result, Err(Failure::Protocol(_))), "{result:?}");
-    assert!(rig.client().contains("*\r\n"), "it was not cancelled");
+    rig.client();
+    rig.server("334 bm90aGluZw==\r\n");
+    rig.expect("*\r\n");
+    let result = rig.server_says("334 \r\n");
+    assert!(matches!(result, Err(Failure::Sasl { .. })), "{result:?}");
+    let mut rig = Rig::new(with_password(), 1);
+    rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n|334 bm90aGluZw==\r\n");
+    let result = rig.server_says("501 5.0.0 cancelled\r\n");
+    assert!(matches!(result, Err(Failure::Sasl { .. })), "{result:?}");
+}
+
+#[test]
+fn a_mechanism_of_several_steps_is_carried_through() {
+    for step in STEPS {
+        let mut rig = Rig::new(with_password(), step);
+        rig.server("220 mail\r\n|250-mail\r\n250 AUTH CRAM-MD5 LOGIN\r\n");
+        assert!(rig.client().ends_with("AUTH CRAM-MD5\r\n"));
+        rig.server("334 PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+\r\n");
+        let answer = rig.client();
+        assert!(answer.starts_with("YWxpY2Ug"), "{answer}");
+        rig.server("235 2.7.0 welcome\r\n");
+        assert!(rig.is_ready);
+    }
+    // Success before the mechanism was through is none.
+    let mut rig = Rig::new(with_password(), 1);
+    rig.server("220 mail\r\n|250-mail\r\n250 AUTH SCRAM-SHA-256\r\n");
+    let result = rig.server_says("235 2.7.0 welcome\r\n");
+    assert!(matches!(result, Err(Failure::Sasl { .. })), "{result:?}");
+    assert!(!rig.is_ready);
+}
+
+#[test]
+fn a_first_message_that_is_too_long_for_a_command_waits_to_be_asked_for() {
+    let password = "x".repeat(400);
+    let mut rig = Rig::new(
+        Config {
+            account: Some(Account::new(Credentials::password("alice", password))),
+            ..with_password()
+        },
+        1,
+    );
+    rig.server("220 mail\r\n|250-mail\r\n250 AUTH PLAIN\r\n");
+    assert!(rig.client().ends_with("AUTH PLAIN\r\n"));
+    rig.server("334 \r\n");
+    assert!(rig.client().len() > 500);
+    rig.server("235 ok\r\n");
+    assert!(rig.is_ready);
+}
+
+#[test]
+fn a_refused_token_is_replaced_once() {
+    let provider = || Err::<Token, _>("never called by a session");
+    let config = Config {
+        account: Some(Account::new(Credentials::token_provider("alice", provider))),
+        ..with_password()
+    };
+    let mut rig = Rig::new(config, 1);
+    rig.server("220 mail\r\n|250-mail\r\n250 AUTH XOAUTH2\r\n");
+    for number in 1..=2 {
+        assert_eq!(rig.tokens_wanted, number);
+        rig.session.take_token(IssuedToken {
+            token: Token::new("stale"),
+            number: number as u64,
+        });
+        rig.advance().unwrap();
+        assert!(rig.client().contains("AUTH XOAUTH2 "));
+        let result = rig.server_says("535 5.7.8 no\r\n");
+        assert_eq!(result.is_err(), number == 2, "{result:?}");
+    }
+    assert_eq!(rig.tokens_refused, [1, 2]);
 }
 
 #[test]

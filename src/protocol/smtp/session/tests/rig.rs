@@ -22,8 +22,7 @@ pub(super) fn config() -> Config {
     Config {
         lmtp: false,
         protection: Protection::Clear,
-        credentials: None,
-        allow_cleartext: false,
+        account: None,
         hello_name: "[127.0.0.1]".to_owned(),
         pipelining: true,
         chunking: true,
@@ -60,6 +59,8 @@ pub(super) struct Rig {
     pub withdrawn: Vec<OperationId>,
     pub is_ready: bool,
     pub wants_tls: bool,
+    pub tokens_wanted: usize,
+    pub tokens_refused: Vec<u64>,
     pub is_finished: bool,
     next: OperationId,
 }
@@ -78,6 +79,8 @@ impl Rig {
             withdrawn: Vec::new(),
             is_ready: false,
             wants_tls: false,
+            tokens_wanted: 0,
+            tokens_refused: Vec::new(),
             is_finished: false,
             next: 1,
         }
@@ -105,6 +108,8 @@ impl Rig {
         while let Some(output) = self.session.poll() {
             match output {
                 Output::StartTls => self.wants_tls = true,
+                Output::NeedToken => self.tokens_wanted += 1,
+                Output::TokenRefused(number) => self.tokens_refused.push(number),
                 Output::Ready => self.is_ready = true,
                 Output::Part(_, part) => match part {},
                 Output::End(id, end) => {
