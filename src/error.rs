@@ -16,6 +16,7 @@ use crate::protocol::smtp::session::operation::says_too_many;
 use crate::types::response_code::ResponseCode;
 use crate::types::sasl::SaslFailure;
 use crate::types::smtp::reply::SmtpReply;
+use crate::types::smtp::report::RecipientOutcome;
 
 /// A result with mailpool's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
@@ -147,6 +148,21 @@ impl Error {
     /// Whether the server refused the credentials.
     pub fn is_authentication(&self) -> bool {
         matches!(self.kind(), ErrorKind::Authentication { .. })
+    }
+
+    /// Whether an SMTP server has refused a message for the time being (4yz): the same may succeed
+    /// later.
+    pub fn is_transient_refusal(&self) -> bool {
+        match self.kind() {
+            ErrorKind::SmtpRefused { reply, .. } => reply.is_transient(),
+            ErrorKind::NobodyAccepted { recipients } => {
+                recipients.iter().all(|one| match &one.outcome {
+                    RecipientOutcome::Refused(reply) => reply.is_transient(),
+                    _ => false,
+                })
+            }
+            _ => false,
+        }
     }
 
     /// The reply of an SMTP server, where it gave one.

@@ -42,10 +42,11 @@ mod wire;
 mod sync;
 
 pub use client::{
-    Body, BodyReader, Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress, ConnectionEvent,
-    ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch, FlagsUpdate, Idle,
-    IdleOptions, ImapClient, ImapClientBuilder, Mailbox, Message, MoveOutcome, ScopedTask,
-    Security, Stats, StoreOutcome, Task, TaskScope, WatchEvent, WatchOptions, Watcher,
+    Body, BodyReader, Bulk, BulkAppendOutcome, BulkOutcome, BulkProgress, BulkSend,
+    ConnectionEvent, ConnectionEvents, ConnectionScope, Exclusive, ExclusiveMailbox, Fetch,
+    FlagsUpdate, Idle, IdleOptions, ImapClient, ImapClientBuilder, LineEndings, Mailbox, Message,
+    MoveOutcome, OutgoingMessage, ScopedTask, Security, SendAllOutcome, SendProgress, SmtpClient,
+    SmtpClientBuilder, Stats, StoreOutcome, Task, TaskScope, WatchEvent, WatchOptions, Watcher,
 };
 pub use connection::backoff::Backoff;
 pub use connection::cancel::CancelToken;
@@ -77,6 +78,11 @@ pub use types::sasl::{SaslFailure, SaslMechanism};
 pub use types::secret::{Credentials, Secret};
 pub use types::section::{PartPath, Partial, Section};
 pub use types::set::{SeqSet, UidSet};
+pub use types::smtp::address::MailAddress;
+pub use types::smtp::capabilities::SmtpCapabilities;
+pub use types::smtp::envelope::{BodyType, Notify, Recipient, ReturnContent, SmtpEnvelope};
+pub use types::smtp::reply::{EnhancedCode, SmtpReply};
+pub use types::smtp::report::{RecipientOutcome, RecipientReport, SendReport};
 pub use types::token::{Token, TokenError};
 
 /// Compiles the examples of the texts beside the code.

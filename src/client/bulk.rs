@@ -8,7 +8,6 @@ use super::imap::ImapClient;
 use super::mailbox::Mailbox;
 use super::message::Message;
 use super::task::guarded;
-use crate::connection::clock;
 use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::types::ids::Uid;
 use crate::types::items::Items;
@@ -233,7 +232,7 @@ impl<'a> Bulk<'a> {
                         outcome.succeeded.push((number, uids));
                         false
                     }
-                    Err(error) if is_the_end(&mailbox.client, &error) => {
+                    Err(error) if mailbox.client.patience.is_ended_by(&error) => {
                         outcome.not_attempted.push(number);
                         true
                     }
@@ -323,7 +322,7 @@ impl fmt::Debug for Bulk<'_> {
 impl BulkOutcome {
     /// These messages have failed together, or were not begun.
     fn give_up(&mut self, mailbox: &Mailbox, uids: &UidSet, error: &Error) {
-        if is_the_end(&mailbox.client, error) {
+        if mailbox.client.patience.is_ended_by(error) {
             self.not_attempted = self.not_attempted.union(uids);
         } else {
             self.failed
@@ -337,14 +336,6 @@ impl BulkOutcome {
         self.not_attempted = self.not_attempted.union(&other.not_attempted);
         self.missing = self.missing.union(&other.missing);
     }
-}
-
-/// Whether the work is over, and this piece of it was not begun.
-fn is_the_end(client: &ImapClient, error: &Error) -> bool {
-    let deadline = client.patience.deadline;
-    let is_late = deadline.is_some_and(|deadline| clock::now() >= deadline);
-    error.certainty() == Certainty::NotSent
-        && (is_late || error.is_cancelled() || matches!(error.kind(), ErrorKind::ShutDown))
 }
 
 fn fetch_chunk(

@@ -43,6 +43,15 @@ impl Patience {
             .with(cancel::ambient())
     }
 
+    /// Whether `error` says that its call was not begun because the whole work is to end.
+    pub(crate) fn is_ended_by(&self, error: &Error) -> bool {
+        let is_late = self
+            .deadline
+            .is_some_and(|deadline| clock::now() >= deadline);
+        error.certainty() == Certainty::NotSent
+            && (is_late || error.is_cancelled() || matches!(error.kind(), ErrorKind::ShutDown))
+    }
+
     /// How long a call that begins now may last. Where that is over already, nothing is sent.
     pub(crate) fn begin_call(&self) -> Result<Until> {
         let until = self.begin();
@@ -53,7 +62,7 @@ impl Patience {
     }
 }
 
-fn stopped_error(stopped: Stopped, phase: Phase, certainty: Certainty) -> Error {
+pub(crate) fn stopped_error(stopped: Stopped, phase: Phase, certainty: Certainty) -> Error {
     let kind = match stopped {
         Stopped::TimedOut => ErrorKind::Timeout { phase },
         Stopped::Cancelled => ErrorKind::Cancelled,
@@ -100,6 +109,14 @@ where
     }
 }
 
+/// How sure it is that an operation that was given up is not carried out.
+pub(crate) fn certainty(progress: Progress) -> Certainty {
+    match progress {
+        Progress::NotWritten => Certainty::NotSent,
+        Progress::Written => Certainty::MaybeExecuted,
+    }
+}
+
 pub(crate) enum Next<T, E> {
     Part(T),
     End(E),
@@ -123,9 +140,11 @@ where
         Event::End(Err(failure)) => Err(Error::from_failure(failure, reply.progress())),
         Event::Stopped(stopped) => {
             let trouble = reply.trouble();
-            let (phase, certainty) = match reply.abandon() {
-                Progress::NotWritten => (Phase::Queue, Certainty::NotSent),
-                Progress::Written => (phase, Certainty::MaybeExecuted),
+            let progress = reply.abandon();
+            let certainty = certainty(progress);
+            let phase = match progress {
+                Progress::NotWritten => Phase::Queue,
+                Progress::Written => phase,
             };
             Err(match (trouble, stopped) {
                 // Why it took too long.

@@ -89,9 +89,15 @@ pub(super) fn shut_down<P: Protocol>(pool: &Pool<P>, timeout: Duration) -> Resul
 }
 
 /// The methods that every client has: views, connections, tasks, figures, the end. The client
-/// has the fields `inner` and `patience`; `$example` is a call of it, for the examples.
+/// has the fields `inner`, `patience` and those in braces, which begin with their defaults; the
+/// example is a call of it.
 macro_rules! common_methods {
-    ($client:ident, $machine:ty, $goodbye:literal, $example:literal) => {
+    (
+        $client:ident { $($field:ident),* },
+        $machine:ty,
+        goodbye = $goodbye:literal,
+        example = $example:literal
+    ) => {
         impl $client {
             pub(in crate::client) fn new(
                 pool: std::sync::Arc<crate::pool::pool::Pool<$machine>>,
@@ -104,6 +110,7 @@ macro_rules! common_methods {
                         shutdown_timeout,
                     }),
                     patience,
+                    $($field: Default::default(),)*
                 }
             }
 

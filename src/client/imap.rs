@@ -64,10 +64,10 @@ pub struct ImapClient {
 }
 
 common_methods!(
-    ImapClient,
+    ImapClient {},
     Session,
-    "LOGOUT",
-    "client.mailbox(\"INBOX\").status(mailpool::StatusItems::default())"
+    goodbye = "LOGOUT",
+    example = "client.mailbox(\"INBOX\").status(mailpool::StatusItems::default())"
 );
 
 impl ImapClient {

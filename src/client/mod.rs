@@ -4,6 +4,7 @@ mod builder;
 mod bulk;
 mod call;
 mod connection_events;
+mod endpoint;
 mod exclusive;
 mod fetch;
 mod handle;
@@ -12,6 +13,7 @@ mod imap;
 mod mailbox;
 mod message;
 mod scope;
+mod smtp;
 mod stats;
 mod task;
 mod task_scope;
@@ -27,6 +29,10 @@ pub use imap::ImapClient;
 pub use mailbox::{FlagsUpdate, Mailbox, MoveOutcome, StoreOutcome};
 pub use message::{Body, BodyReader, Message};
 pub use scope::ConnectionScope;
+pub use smtp::{
+    BulkSend, LineEndings, OutgoingMessage, SendAllOutcome, SendProgress, SmtpClient,
+    SmtpClientBuilder,
+};
 pub use stats::Stats;
 pub use task::Task;
 pub use task_scope::{ScopedTask, TaskScope};

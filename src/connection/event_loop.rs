@@ -213,7 +213,8 @@ impl<P: Protocol> EventLoop<P> {
         let Some(until) = self.deadlines()? else {
             return Ok(Some(Served::Ended));
         };
-        if !read && !(wrote && self.protocol.is_held_back()) {
+        let goes_on = read || (wrote && self.protocol.is_held_back());
+        if !goes_on {
             self.sleep(until)?;
         }
         Ok(None)

@@ -27,3 +27,4 @@ pub(crate) mod slot;
 mod timers;
 pub(crate) mod tokens;
 pub(crate) mod transport;
+pub(crate) mod upload;

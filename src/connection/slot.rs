@@ -304,6 +304,11 @@ impl<T, E, F> Reply<T, E, F> {
         self.resume.as_ref()?.trouble()
     }
 
+    /// Has the connection look at what is due.
+    pub(crate) fn nudge(&self) {
+        self.tell_resume();
+    }
+
     fn tell_resume(&self) {
         if let Some(resume) = &self.resume {
             resume.resume();

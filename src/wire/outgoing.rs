@@ -146,7 +146,7 @@ impl Cleaner {
     }
 
     /// The message is over. One that does not end with a line end gets one.
-    pub(crate) fn finish(mut self, out: &mut Vec<Piece>) -> Result<(), Unclean> {
+    pub(crate) fn finish(&mut self, out: &mut Vec<Piece>) -> Result<(), Unclean> {
         if let Some(header) = self.header.take() {
             self.push_text(&without_bcc(header.freeze()), out)?;
         }

@@ -59,10 +59,8 @@ impl MailAddress {
             text.rfind('@').unwrap_or(text.len())
         };
         let (local, rest) = text.split_at(local_len);
-        if !local.starts_with('"') {
-            if !is_dot_string(local) {
-                return wrong("has a local part that is not a dot-string");
-            }
+        if !local.starts_with('"') && !is_dot_string(local) {
+            return wrong("has a local part that is not a dot-string");
         }
         if rest.is_empty() {
             return if local.eq_ignore_ascii_case("postmaster") {

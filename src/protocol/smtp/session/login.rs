@@ -1,7 +1,7 @@
 //! From the greeting to the ready state (RFC 5321 §3.1, §3.2).
 //!
 //! ```text
-//! greeting ─► EHLO ─► [STARTTLS ─► handshake ─► EHLO] ─► [AUTH] ─► ready
+//! greeting ─► EHLO ─► [STARTTLS ─► handshake ─► EHLO] ─► [AUTH ─► EHLO] ─► ready
 //!               └──► HELO, where the server does not know EHLO
 //! ```
 //! Nothing that came before TLS is believed after it.
@@ -135,7 +135,7 @@ impl Session {
             self.send(Expected::Login, "STARTTLS\r\n");
             return Ok(());
         }
-        if self.config.account.is_none() {
+        if self.config.account.is_none() || self.authenticated {
             self.become_ready();
             return Ok(());
         }
@@ -207,7 +207,9 @@ impl Session {
             235 => {
                 exchange.success(None).map_err(sasl)?;
                 self.token = None;
-                self.become_ready();
+                self.authenticated = true;
+                // Some servers offer more, and allow more, to those whom they know.
+                self.say_hello();
                 Ok(())
             }
             334 => {

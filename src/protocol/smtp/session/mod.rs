@@ -102,6 +102,7 @@ pub(crate) struct Session {
     /// It has come and not been used.
     token_is_new: bool,
     token_was_refused: bool,
+    authenticated: bool,
     /// What has been asked and not been answered, the oldest first.
     expected: VecDeque<Expected>,
     /// Command lines that are to go out.
@@ -132,6 +133,7 @@ impl Session {
             token: None,
             token_is_new: false,
             token_was_refused: false,
+            authenticated: false,
             expected: VecDeque::new(),
             lines: String::new(),
             transactions: VecDeque::new(),

@@ -344,8 +344,8 @@ impl Session {
             return;
         }
         if let Some(refused) = transaction.refused.take() {
-            // Without MAIL there is nothing to take back.
-            self.refuse_round(id, refused.verb, &refused.reply, false);
+            // Postfix keeps a refused size in mind until RSET.
+            self.refuse_round(id, refused.verb, &refused.reply, true);
             return;
         }
         if transaction.accepted.is_empty() {

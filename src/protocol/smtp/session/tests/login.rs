@@ -24,7 +24,10 @@ fn ehlo_and_auth_lead_to_the_ready_state() {
         rig.expect("AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n");
         assert!(!rig.is_ready);
         rig.server("235 2.7.0 welcome\r\n");
-        assert!(rig.is_ready);
+        assert!(!rig.is_ready);
+        rig.expect("EHLO [127.0.0.1]\r\n");
+        rig.server("250-mail.example.org\r\n250 DSN\r\n");
+        assert!(rig.is_ready && rig.session.capabilities.supports("DSN"));
     }
 }
 
@@ -53,7 +56,7 @@ fn starttls_forgets_what_was_said_in_clear() {
                 .as_str(),
         );
         rig.expect("AUTH PLAIN AGFsaWNlAHNlY3JldA==\r\n");
-        rig.server("235 ok\r\n");
+        rig.server("235 ok\r\n|250 mail\r\n");
         assert!(rig.is_ready);
         assert!(!rig.session.capabilities.supports("CHUNKING"));
     }
@@ -129,7 +132,7 @@ fn a_password_is_not_sent_in_clear_unless_that_is_allowed() {
         },
         1,
     );
-    rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n235 ok\r\n");
+    rig.server("220 mail\r\n250-mail\r\n250 AUTH PLAIN\r\n235 ok\r\n|250 mail\r\n");
     assert!(rig.is_ready);
 }
 
@@ -203,7 +206,10 @@ fn a_mechanism_of_several_steps_is_carried_through() {
         let answer = rig.client();
         assert!(answer.starts_with("YWxpY2Ug"), "{answer}");
         rig.server("235 2.7.0 welcome\r\n");
-        assert!(rig.is_ready);
+        assert!(!rig.is_ready);
+        rig.expect("EHLO [127.0.0.1]\r\n");
+        rig.server("250-mail.example.org\r\n250 DSN\r\n");
+        assert!(rig.is_ready && rig.session.capabilities.supports("DSN"));
     }
     // Success before the mechanism was through is none.
     let mut rig = Rig::new(with_password(), 1);
@@ -227,7 +233,7 @@ fn a_first_message_that_is_too_long_for_a_command_waits_to_be_asked_for() {
     assert!(rig.client().ends_with("AUTH PLAIN\r\n"));
     rig.server("334 \r\n");
     assert!(rig.client().len() > 500);
-    rig.server("235 ok\r\n");
+    rig.server("235 ok\r\n|250 mail\r\n");
     assert!(rig.is_ready);
 }
 

@@ -63,7 +63,7 @@ fn without_pipelining_each_command_waits_for_its_answer() {
     let mut rig = Rig::ready(config(), &[], 1);
     let id = rig.send(to(&["bob", "carol"]), "x: y\r\n\r\n");
     rig.server("451 4.3.0 no\r\n");
-    rig.expect("MAIL FROM:<alice@example.org>\r\n");
+    rig.expect("MAIL FROM:<alice@example.org>\r\nRSET\r\n");
     assert!(matches!(
         rig.failure(id),
         Failure::Refused { verb: "MAIL", .. }
@@ -151,12 +151,13 @@ fn a_refused_sender_is_no_trouble_for_the_next_message() {
     let id = rig.send(to(&["bob"]), "x: y\r\n\r\n");
     rig.client();
     rig.server("550 5.7.1 not you\r\n503 5.5.1 MAIL first\r\n");
-    rig.expect("");
+    rig.expect("RSET\r\n");
     let failure = rig.failure(id);
     assert_eq!(
         failure.to_string(),
         "the server refused MAIL: 550 5.7.1 not you"
     );
+    rig.server("250 ok\r\n");
     assert!(rig.session.is_quiet());
 }
 

@@ -1,0 +1,498 @@
+//! Many messages, through as many connections as the quota allows.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::message::{lines, prepared};
+use super::{SmtpClient, check, report};
+use crate::client::call;
+use crate::connection::backoff::Backoff;
+use crate::connection::cancel::{Notify, Until};
+use crate::connection::clock;
+use crate::connection::handle::OperationReply;
+use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::smtp::session::Session;
+use crate::types::smtp::envelope::SmtpEnvelope;
+use crate::types::smtp::report::SendReport;
+
+/// Messages that one connection has under way: one whose end is answered, one whose envelope is,
+/// and one that waits for its turn.
+const DEPTH: usize = 3;
+
+/// Messages after which a connection is given back, so that others who wait for one get theirs.
+const TURN: usize = 200;
+
+/// How long a connection is kept for the next message before it is given back.
+const LINGER: Duration = Duration::from_millis(20);
+
+/// The sending of many messages: [`SmtpClient::bulk`].
+///
+/// They are divided among connections, as many as the quota leaves free; with a quota of 1
+/// everything goes over the main connection. Only a few are taken from the iterator ahead of what
+/// has been sent. What fails does not end the rest.
+///
+/// The work ends early when the client's view is cancelled or its deadline passes, or when the
+/// client is shut down: the rest is not attempted.
+///
+/// # Examples
+/// ```no_run
+/// # fn example(client: mailpool::SmtpClient) -> mailpool::Result<()> {
+/// use mailpool::{Backoff, SmtpEnvelope};
+///
+/// let messages = (1..=1000).map(|number| {
+///     let envelope = SmtpEnvelope::new("news@example.org", [format!("reader{number}@example.net")])
+///         .expect("an address");
+///     (envelope, format!("Subject: Issue {number}\r\n\r\n..."))
+/// });
+/// let outcome = client
+///     .bulk()
+///     .on_progress(|progress| println!("{} sent", progress.succeeded))
+///     .retry(Backoff::new().max_attempts(3))
+///     .send_all(messages)?;
+/// for (number, error) in &outcome.failed {
+///     eprintln!("{number}: {error}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "nothing is sent until send_all() is called"]
+pub struct BulkSend<'a> {
+    client: SmtpClient,
+    retry: Option<Backoff>,
+    progress: Option<Report<'a>>,
+}
+
+type Report<'a> = Box<dyn FnMut(&SendProgress) + 'a>;
+
+/// How far the sending is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SendProgress {
+    /// How many messages have been taken from the iterator.
+    pub taken: u64,
+    /// How many have been sent, to one recipient at least.
+    pub succeeded: u64,
+    /// How many have failed.
+    pub failed: u64,
+}
+
+/// What became of many messages, each named by its place in the order in which they came, from 0.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct SendAllOutcome {
+    /// Those that were sent, to one recipient at least.
+    pub succeeded: Vec<(usize, SendReport)>,
+    /// Those that failed. With
+    /// [`Certainty::MaybeExecuted`](crate::Certainty::MaybeExecuted) one may have been delivered.
+    pub failed: Vec<(usize, Error)>,
+    /// Those that were taken and not sent, because the work was ended before. The iterator is not
+    /// asked for more then.
+    pub not_attempted: Vec<usize>,
+}
+
+impl SendAllOutcome {
+    /// Whether every message was sent to each of its recipients.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+            && self.not_attempted.is_empty()
+            && self
+                .succeeded
+                .iter()
+                .all(|(_, report)| report.is_complete())
+    }
+}
+
+impl<'a> BulkSend<'a> {
+    pub(super) fn new(client: SmtpClient) -> Self {
+        Self {
+            client,
+            retry: None,
+            progress: None,
+        }
+    }
+
+    /// Calls `report` when a message has been sent or has failed, on the thread that called
+    /// [`send_all`](Self::send_all). It may use the client.
+    pub fn on_progress(mut self, report: impl FnMut(&SendProgress) + 'a) -> Self {
+        self.progress = Some(Box::new(report));
+        self
+    }
+
+    /// Tries messages again that the server refuses for the time being (4yz) as a whole: when
+    /// `policy` says, and up to its limits. Default: they fail.
+    ///
+    /// What may have been delivered is never tried again. A message of which only some recipients
+    /// were refused has been sent; the report names them.
+    pub fn retry(mut self, policy: Backoff) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// Sends the messages.
+    ///
+    /// # Errors
+    /// None that concern single messages: those are in the outcome. A panic of the iterator
+    /// reaches the caller as it is.
+    pub fn send_all<M: Into<Bytes>>(
+        mut self,
+        messages: impl IntoIterator<Item = (SmtpEnvelope, M)>,
+    ) -> Result<SendAllOutcome> {
+        let client = &self.client;
+        let connections = client.pool().quota_limit().saturating_sub(1).max(1);
+        let (jobs, next_job) = bounded::<Job>(connections * DEPTH);
+        let (answers, next_answer) = unbounded::<Answer>();
+        let abandoned = AtomicBool::new(false);
+        let until = client.patience.begin_standing();
+        let _watch = until.watch(|| Arc::new(Bell(answers.clone())) as Arc<dyn Notify>);
+        let mut desk = Desk::new(
+            client,
+            until.clone(),
+            self.retry.take(),
+            self.progress.take(),
+        );
+        client.scope(|scope| {
+            let _guard = Abandon(&abandoned);
+            let begin = || {
+                let line = Line {
+                    jobs: next_job.clone(),
+                    answers: answers.clone(),
+                    abandoned: &abandoned,
+                };
+                let job = move |ready: Result<&SmtpClient>| {
+                    line.work(ready);
+                    Ok(())
+                };
+                scope.spawn_anyway(job).detach();
+            };
+            let mut workers = 0;
+            let mut messages = messages.into_iter().enumerate();
+            loop {
+                while desk.wants_more(connections) {
+                    match messages.next() {
+                        Some((number, (envelope, message))) => {
+                            desk.add(Job::new(number, envelope, message.into()));
+                        }
+                        None => desk.is_exhausted = true,
+                    }
+                }
+                desk.hand_out(&jobs);
+                if desk.is_done() {
+                    return;
+                }
+                while workers < desk.under_way.min(connections) {
+                    workers += 1;
+                    begin();
+                }
+                match desk.wait(&next_answer) {
+                    Some(Answer::Done(job, result)) => desk.take(job, result),
+                    // It has given its connection back; if there is more to do, another one
+                    // takes its place.
+                    Some(Answer::Left) => workers -= 1,
+                    Some(Answer::Look) | None => desk.look(),
+                }
+            }
+        })?;
+        Ok(desk.finish())
+    }
+}
+
+impl fmt::Debug for BulkSend<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BulkSend").finish_non_exhaustive()
+    }
+}
+
+/// One message.
+#[derive(Clone)]
+struct Job {
+    number: usize,
+    envelope: Arc<SmtpEnvelope>,
+    message: Bytes,
+    /// How often it has been refused for the time being, and since when it has been tried.
+    refused: u32,
+    since: Instant,
+}
+
+impl Job {
+    fn new(number: usize, envelope: SmtpEnvelope, message: Bytes) -> Self {
+        Self {
+            number,
+            envelope: Arc::new(envelope),
+            message,
+            refused: 0,
+            since: clock::now(),
+        }
+    }
+}
+
+/// What the workers tell.
+enum Answer {
+    Done(Job, Result<SendReport>),
+    /// A worker has ended.
+    Left,
+    /// The client's token may have been cancelled.
+    Look,
+}
+
+struct Bell(Sender<Answer>);
+
+impl Notify for Bell {
+    fn notify(&self) {
+        let _ = self.0.send(Answer::Look);
+    }
+}
+
+/// When the caller's own code panics, no further message is begun.
+struct Abandon<'a>(&'a AtomicBool);
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// What a worker works on.
+struct Line<'a> {
+    jobs: Receiver<Job>,
+    answers: Sender<Answer>,
+    abandoned: &'a AtomicBool,
+}
+
+/// A worker's messages under way. Whatever becomes of the worker, each is answered.
+struct UnderWay {
+    answers: Sender<Answer>,
+    open: VecDeque<(Job, OperationReply<Session>, Until)>,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        for (job, mut reply, _) in self.open.drain(..) {
+            let certainty = call::certainty(reply.abandon());
+            let message = "while messages were sent".to_owned();
+            let panic = Error::new(ErrorKind::TaskPanicked { message }, certainty);
+            let _ = self.answers.send(Answer::Done(job, Err(panic)));
+        }
+        let _ = self.answers.send(Answer::Left);
+    }
+}
+
+impl Line<'_> {
+    /// Sends messages over this thread's connection, until there are none or others have their
+    /// turn.
+    fn work(&self, ready: Result<&SmtpClient>) {
+        let mut under_way = UnderWay {
+            answers: self.answers.clone(),
+            open: VecDeque::with_capacity(DEPTH),
+        };
+        let client = match ready {
+            Ok(client) => client,
+            Err(error) => {
+                if let Ok(job) = self.jobs.try_recv() {
+                    let _ = self.answers.send(Answer::Done(job, Err(error)));
+                }
+                return;
+            }
+        };
+        let mut begun = 0;
+        loop {
+            while begun < TURN && under_way.open.len() < DEPTH {
+                let Some(job) = self.next(under_way.open.is_empty()) else {
+                    break;
+                };
+                begun += 1;
+                match begin(client, &job) {
+                    Ok((reply, until)) => under_way.open.push_back((job, reply, until)),
+                    Err(error) => {
+                        let _ = self.answers.send(Answer::Done(job, Err(error)));
+                    }
+                }
+            }
+            let Some((job, reply, until)) = under_way.open.pop_front() else {
+                return;
+            };
+            let result = call::wait(reply, &until).and_then(report);
+            let _ = self.answers.send(Answer::Done(job, result));
+        }
+    }
+
+    /// The next message. With `wait`, one that comes soon is waited for.
+    fn next(&self, wait: bool) -> Option<Job> {
+        if self.abandoned.load(Ordering::SeqCst) {
+            return None;
+        }
+        match self.jobs.try_recv() {
+            Ok(job) => Some(job),
+            Err(_) if wait => self.jobs.recv_timeout(LINGER).ok(),
+            Err(_) => None,
+        }
+    }
+}
+
+fn begin(client: &SmtpClient, job: &Job) -> Result<(OperationReply<Session>, Until)> {
+    check(&job.envelope)?;
+    let content = prepared(job.message.clone(), lines(client, &job.envelope))?;
+    let until = client.patience.begin_call()?;
+    let reply = client.begin_send(Arc::clone(&job.envelope), content)?;
+    Ok((reply, until))
+}
+
+/// What the calling thread keeps.
+struct Desk<'a, 'c> {
+    client: &'c SmtpClient,
+    until: Until,
+    retry: Option<Backoff>,
+    progress: Option<Report<'a>>,
+    told: SendProgress,
+    outcome: SendAllOutcome,
+    /// To be handed to the workers.
+    waiting: VecDeque<Job>,
+    /// To be tried again, when, and why.
+    later: Vec<(Instant, Job, Error)>,
+    /// Handed out and not answered.
+    under_way: usize,
+    /// There are no more messages.
+    is_exhausted: bool,
+    /// Nothing more is to be begun.
+    is_over: bool,
+}
+
+impl<'a, 'c> Desk<'a, 'c> {
+    fn new(
+        client: &'c SmtpClient,
+        until: Until,
+        retry: Option<Backoff>,
+        progress: Option<Report<'a>>,
+    ) -> Self {
+        Self {
+            client,
+            until,
+            retry,
+            progress,
+            told: SendProgress::default(),
+            outcome: SendAllOutcome::default(),
+            waiting: VecDeque::new(),
+            later: Vec::new(),
+            under_way: 0,
+            is_exhausted: false,
+            is_over: false,
+        }
+    }
+
+    fn wants_more(&self, ahead: usize) -> bool {
+        !self.is_over && !self.is_exhausted && self.waiting.len() < ahead
+    }
+
+    fn add(&mut self, job: Job) {
+        self.told.taken += 1;
+        self.waiting.push_back(job);
+    }
+
+    fn is_done(&self) -> bool {
+        let idle = self.under_way == 0 && self.waiting.is_empty() && self.later.is_empty();
+        idle && (self.is_exhausted || self.is_over)
+    }
+
+    /// Gives the workers what they have room for, those first whose time has come again.
+    fn hand_out(&mut self, jobs: &Sender<Job>) {
+        let now = clock::now();
+        if self.is_over {
+            let left = self.waiting.drain(..).map(|job| job.number);
+            self.outcome.not_attempted.extend(left);
+            for (_, job, error) in std::mem::take(&mut self.later) {
+                self.fail(job.number, error);
+            }
+            return;
+        }
+        let (due, later) = std::mem::take(&mut self.later)
+            .into_iter()
+            .partition(|(at, ..)| *at <= now);
+        self.later = later;
+        let due: Vec<(Instant, Job, Error)> = due;
+        for (_, job, _) in due {
+            self.waiting.push_front(job);
+        }
+        while let Some(job) = self.waiting.pop_front() {
+            match jobs.try_send(job) {
+                Ok(()) => self.under_way += 1,
+                Err(full) => {
+                    self.waiting.push_front(full.into_inner());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits for an answer, or until a message is to be tried again.
+    fn wait(&self, answers: &Receiver<Answer>) -> Option<Answer> {
+        let due = self.later.iter().map(|(at, ..)| *at).min();
+        match clock::earlier(due, self.until.moment()) {
+            Some(moment) if !self.is_over => answers.recv_deadline(moment).ok(),
+            _ => answers.recv().ok(),
+        }
+    }
+
+    /// Whether the work is to end.
+    fn look(&mut self) {
+        self.is_over |= self.until.stopped().is_some();
+    }
+
+    fn take(&mut self, job: Job, result: Result<SendReport>) {
+        self.under_way -= 1;
+        match result {
+            Ok(report) => {
+                self.told.succeeded += 1;
+                self.outcome.succeeded.push((job.number, report));
+                self.tell();
+            }
+            Err(error) if self.client.patience.is_ended_by(&error) => {
+                self.is_over = true;
+                self.outcome.not_attempted.push(job.number);
+            }
+            Err(error) => match self.again_at(&job, &error) {
+                Some(moment) => {
+                    let refused = job.refused + 1;
+                    self.later.push((moment, Job { refused, ..job }, error));
+                }
+                None => self.fail(job.number, error),
+            },
+        }
+    }
+
+    /// When a message is tried again that was refused.
+    fn again_at(&self, job: &Job, error: &Error) -> Option<Instant> {
+        let policy = self.retry.as_ref().filter(|_| !self.is_over)?;
+        let time = clock::now().saturating_duration_since(job.since);
+        let again = error.is_transient_refusal() && !policy.is_exhausted(job.refused, time);
+        if again {
+            clock::after(policy.delay(job.refused))
+        } else {
+            None
+        }
+    }
+
+    fn fail(&mut self, number: usize, error: Error) {
+        self.told.failed += 1;
+        self.outcome.failed.push((number, error));
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        if let Some(report) = &mut self.progress {
+            report(&self.told);
+        }
+    }
+
+    fn finish(self) -> SendAllOutcome {
+        let mut outcome = self.outcome;
+        outcome.succeeded.sort_by_key(|(number, _)| *number);
+        outcome.failed.sort_by_key(|(number, _)| *number);
+        outcome.not_attempted.sort_unstable();
+        outcome
+    }
+}
