@@ -209,7 +209,7 @@ impl ImapClient {
     ///
     /// The job is given this view of the client, which also ends with [`Task::cancel`]; all of its
     /// thread's calls do, also those of other handles. The time for a single call does not count
-    /// while the task waits in line. With a quota of 1 the jobs run one after the other over the
+    /// while the task waits in line; a [deadline](Self::with_deadline) does. With a quota of 1 the jobs run one after the other over the
     /// main connection.
     ///
     /// A task keeps the client alive until it has ended; [`shutdown`](Self::shutdown) cancels
