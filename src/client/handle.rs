@@ -225,7 +225,8 @@ macro_rules! common_methods {
             /// The job is given this view of the client, which also ends with
             /// [`Task::cancel`](crate::Task::cancel); all of its thread's calls do, also those of
             /// other handles. The time for a single call does not count while the task waits in
-            /// line. With a quota of 1 the jobs run one after the other over the main connection.
+            /// line; a [deadline](Self::with_deadline) does. With a quota of 1 the jobs run one
+            /// after the other over the main connection.
             ///
             /// A task keeps the client alive until it has ended; [`shutdown`](Self::shutdown)
             /// cancels those that wait.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::call::Patience;
 use crate::connection::cancel::{CancelToken, Notify, Stopped, Until, Watch};
 use crate::connection::clock;
+use crate::connection::failure::Phase;
 use crate::error::{Certainty, Error, ErrorKind, Result};
 use crate::pool::pool::{Pool, PoolError};
 use crate::pool::tasks::{Assignment, Finish, Place, Work, next_task};
@@ -37,6 +38,8 @@ use crate::sync::{Condvar, Mutex};
 pub struct Task<T> {
     slot: Arc<Slot<T>>,
     token: CancelToken,
+    /// Ends the wait in line: with the token, and at the client's deadline.
+    waiting: CancelToken,
     /// Takes the job out of the line.
     withdraw: Box<dyn Fn() + Send + Sync>,
 }
@@ -89,7 +92,7 @@ impl<T: Send + 'static> Task<T> {
     }
 
     fn wait(&mut self, until: &Until) -> std::result::Result<Result<T>, Stopped> {
-        self.slot.wait(until, &self.token, &*self.withdraw)
+        self.slot.wait(until, &self.waiting, &*self.withdraw)
     }
 }
 
@@ -286,11 +289,18 @@ where
         Some(parent) => parent.child(),
         None => CancelToken::new(),
     };
+    let waiting = token.child();
+    if let Some(deadline) = patience.deadline {
+        waiting.cancel_at(deadline);
+    }
     let slot = Slot::new();
     let limit = pool.quota_limit();
     let work: Work<P> = {
         let slot = Arc::clone(&slot);
         let client = client(token.clone());
+        let by = Until::deadline(patience.deadline)
+            .with(patience.cancel.clone())
+            .with(Some(token.clone()));
         Box::new(move |ready| {
             let result = match ready {
                 Ok(()) => {
@@ -300,7 +310,13 @@ where
                 Err(error) => {
                     // Whoever joins must not wait in vain because what the job holds panics.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(job)));
-                    Err(error_of(error, limit))
+                    Err(match error {
+                        PoolError::Cancelled if by.stopped() == Some(Stopped::TimedOut) => {
+                            let phase = Phase::Queue;
+                            Error::not_sent(ErrorKind::Timeout { phase })
+                        }
+                        other => error_of(other, limit),
+                    })
                 }
             };
             Box::new(move || {
@@ -321,14 +337,15 @@ where
     let withdrawal = Arc::new(Withdrawal {
         pool: Arc::downgrade(pool),
         place,
-        token: token.clone(),
+        token: waiting.clone(),
     });
-    slot.keep(token.watch(Arc::clone(&withdrawal) as Arc<dyn Notify>));
+    slot.keep(waiting.watch(Arc::clone(&withdrawal) as Arc<dyn Notify>));
     // Cancelled before anybody watched.
     withdrawal.notify();
     Task {
         slot,
         token,
+        waiting,
         withdraw: Box::new(move || withdrawal.notify()),
     }
 }

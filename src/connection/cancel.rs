@@ -144,7 +144,8 @@ impl CancelToken {
                 .is_some_and(|deadline| clock::now() >= deadline)
     }
 
-    fn cancel_at(&self, deadline: Instant) {
+    /// The same at a certain moment.
+    pub(crate) fn cancel_at(&self, deadline: Instant) {
         self.descend(|inner| {
             let mut state = inner.state.lock();
             let before = state.deadline;

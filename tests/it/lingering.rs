@@ -1,7 +1,7 @@
 //! What is still held, or waited for, when nobody has any use for it.
 
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mailpool::*;
 
@@ -83,6 +83,32 @@ fn a_scope_does_not_wait_for_a_connection_that_none_of_its_tasks_needs() {
                 })
                 .unwrap();
         });
+        assert_eq!(client.stats().waiting, 0);
+        drop(go_on);
+        holder.join().unwrap();
+    });
+}
+
+#[test]
+fn a_task_does_not_wait_in_line_beyond_the_deadline_of_its_client() {
+    bounded(|| {
+        let server = server_with(1);
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .timeout(LONG)
+            .connect()
+            .unwrap();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let holder = client.spawn(move |_| {
+            let _ = wait.recv();
+            Ok(())
+        });
+        until("it runs", || client.stats().tasks == 1);
+        let late = client.with_deadline(Instant::now() + Duration::from_millis(200));
+        let task = late.spawn(ImapClient::noop);
+        let error = soon("join", move || task.join()).unwrap_err();
+        assert!(error.is_timeout(), "{error:?}");
+        assert_eq!(error.certainty(), Certainty::NotSent);
         assert_eq!(client.stats().waiting, 0);
         drop(go_on);
         holder.join().unwrap();
