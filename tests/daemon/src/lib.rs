@@ -21,7 +21,10 @@ mod unavailable;
 
 pub use arrived::Arrived;
 pub use certificate::Identity;
-pub use place::{Directory, SystemUser, first_line, free_port, make_directory, system_user};
+pub use place::{
+    Directory, SystemUser, first_line, free_port, make_directory, make_directory_in_memory,
+    system_user,
+};
 pub use process::{Processes, command, wait_until};
 pub use skip::Skip;
 pub use unavailable::Unavailable;

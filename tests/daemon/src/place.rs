@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -51,6 +51,23 @@ pub fn make_directory(prefix: &str) -> io::Result<Directory> {
     if parent.as_os_str().len() > 50 {
         parent = PathBuf::from("/tmp");
     }
+    make_directory_in(&parent, prefix)
+}
+
+/// The same in memory, where the system has a file system for that.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_directory_in_memory(prefix: &str) -> io::Result<Directory> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        make_directory_in(memory, prefix)
+    } else {
+        make_directory(prefix)
+    }
+}
+
+fn make_directory_in(parent: &Path, prefix: &str) -> io::Result<Directory> {
     tempfile::Builder::new()
         .prefix(prefix)
         .permissions(fs::Permissions::from_mode(0o755))

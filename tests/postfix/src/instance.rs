@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mailpool_test_daemon::{
     Arrived, Directory, Identity, Processes, Unavailable, command, first_line, free_port,
-    make_directory, wait_until,
+    make_directory, make_directory_in_memory, wait_until,
 };
 
 use crate::builder::Builder;
@@ -90,8 +90,13 @@ impl Postfix {
 
     fn start_once(builder: &Builder) -> Result<Self, Unavailable> {
         let failed = |doing| Unavailable::io(NAME, doing);
-        let directory =
-            make_directory("mailpool-postfix-").map_err(failed("making a directory"))?;
+        let prefix = "mailpool-postfix-";
+        let directory = if builder.in_memory {
+            make_directory_in_memory(prefix)
+        } else {
+            make_directory(prefix)
+        };
+        let directory = directory.map_err(failed("making a directory"))?;
         let path = directory.path();
         let identity = Identity::generate().map_err(failed("making certificates"))?;
         let plain = free_port(ADDRESS).map_err(failed("finding a free port"))?;

@@ -55,8 +55,12 @@ fn two_servers_side_by_side_do_not_see_each_others_mail() {
     };
     let second = Postfix::builder()
         .setting("smtpd_discard_ehlo_keywords", "pipelining, chunking")
+        .in_memory()
         .start()
         .unwrap();
+    let memory = Path::new("/dev/shm");
+    assert!(!first.directory().starts_with(memory));
+    assert_eq!(second.directory().starts_with(memory), memory.exists());
     let recipient = "somebody@mailpool.test";
     Raw::hello(first.address()).send_message(recipient, b"Subject: first\r\n\r\n");
     Raw::hello(second.address()).send_message(recipient, b"Subject: second\r\n\r\n");
