@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -42,6 +42,8 @@ const UNDER_WAY: [&str; 3] = ["maildrop", "incoming", "active"];
 /// A private Postfix, running until it is dropped.
 #[derive(Debug)]
 pub struct Postfix {
+    /// First, so that it is dropped while the log is still there.
+    _witness: Witness,
     processes: Processes,
     directory: Directory,
     plain: u16,
@@ -118,6 +120,7 @@ impl Postfix {
             .map_err(failed("writing its files"))?;
         let processes = start_processes(path).map_err(failed("starting its processes"))?;
         let mut postfix = Self {
+            _witness: Witness(path.to_owned()),
             processes,
             plain,
             tls,
@@ -159,10 +162,7 @@ impl Postfix {
 
     /// What Postfix has logged so far.
     pub fn log(&self) -> String {
-        let read = |name| fs::read(self.directory().join(name)).unwrap_or_default();
-        let mut text = read("output");
-        text.extend(read("log"));
-        String::from_utf8_lossy(&text).into_owned()
+        read_log(self.directory())
     }
 
     /// An address that no other test has: `hint` and a number.
@@ -258,6 +258,25 @@ impl Postfix {
             log: self.log(),
         })
     }
+}
+
+/// Shows the log in the directory if the test that owns the server fails.
+#[derive(Debug)]
+struct Witness(PathBuf);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of Postfix:\n{}", read_log(&self.0));
+        }
+    }
+}
+
+fn read_log(directory: &Path) -> String {
+    let read = |name| fs::read(directory.join(name)).unwrap_or_default();
+    let mut text = read("output");
+    text.extend(read("log"));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Starts Postfix's master itself, in the foreground: `postfix start` would check first what was

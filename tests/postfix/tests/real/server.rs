@@ -155,6 +155,34 @@ fn start_and_abort() -> ! {
     std::process::abort();
 }
 
+/// Runs itself in a process of its own, which owns a server and fails.
+#[test]
+fn a_test_that_fails_shows_the_log_of_its_server() {
+    const NAME: &str = "server::a_test_that_fails_shows_the_log_of_its_server";
+    const FAILS: &str = "MAILPOOL_TEST_FAILS";
+    if std::env::var_os(FAILS).is_some() {
+        let postfix = Postfix::builder().start().unwrap();
+        // The log is written by a process of its own.
+        assert!(wait_until(|| postfix.log().contains("daemon started")));
+        Raw::hello(postfix.address())
+            .command("RCPT TO:<nobody>")
+            .is(250);
+    }
+    if Postfix::shared().is_none() {
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(FAILS, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("--- log of Postfix:"), "{text}");
+    assert!(text.contains("daemon started"), "{text}");
+}
+
 #[test]
 fn a_server_that_cannot_start_is_reported_with_its_log() {
     let Some(_) = Postfix::shared() else {
