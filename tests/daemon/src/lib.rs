@@ -9,7 +9,7 @@
 //! - [`free_port`], [`first_line`], [`wait_until`]: ports, and waiting for another program
 //! - [`Identity`]: a certificate for loopback, of an authority made for the occasion
 //! - [`system_user`]: whom a server can run as
-//! - [`Arrived`]: a message in a file that a server has delivered
+//! - [`Arrived`], [`maildir_order`]: a message in a file that a server has delivered
 //! - [`Unavailable`] and [`Skip`]: why there is no server, and how a test does without
 
 mod arrived;
@@ -21,7 +21,10 @@ mod unavailable;
 
 pub use arrived::Arrived;
 pub use certificate::Identity;
-pub use place::{Directory, SystemUser, first_line, free_port, make_directory, system_user};
+pub use place::{
+    Directory, SystemUser, first_line, free_port, maildir_order, make_directory,
+    make_directory_in_memory, system_user,
+};
 pub use process::{Processes, command, wait_until};
 pub use skip::Skip;
 pub use unavailable::Unavailable;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -51,10 +51,42 @@ pub fn make_directory(prefix: &str) -> io::Result<Directory> {
     if parent.as_os_str().len() > 50 {
         parent = PathBuf::from("/tmp");
     }
+    make_directory_in(&parent, prefix)
+}
+
+/// The same in memory, where the system has a file system for that.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_directory_in_memory(prefix: &str) -> io::Result<Directory> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() {
+        make_directory_in(memory, prefix)
+    } else {
+        make_directory(prefix)
+    }
+}
+
+fn make_directory_in(parent: &Path, prefix: &str) -> io::Result<Directory> {
     tempfile::Builder::new()
         .prefix(prefix)
         .permissions(fs::Permissions::from_mode(0o755))
         .tempdir_in(parent)
+}
+
+/// What a Maildir's files are sorted by to have the oldest first: the seconds and microseconds that
+/// Postfix and Dovecot put into their names. The time of the file itself is too coarse for mail
+/// that comes in quick succession.
+pub fn maildir_order(file_name: &str) -> (u64, u64) {
+    let number = |text: &str| {
+        let end = text.find(|character: char| !character.is_ascii_digit());
+        text.get(..end.unwrap_or(text.len()))
+            .and_then(|digits| digits.parse().ok())
+            .unwrap_or(0)
+    };
+    let (seconds, rest) = file_name.split_once('.').unwrap_or((file_name, ""));
+    let microseconds = rest.split_once('M').map_or("", |(_, after)| after);
+    (number(seconds), number(microseconds))
 }
 
 /// Finds a port below those that the system hands out by itself. No two calls in one process
@@ -88,4 +120,19 @@ pub fn first_line(address: SocketAddr) -> io::Result<String> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::maildir_order;
+
+    #[test]
+    fn files_of_a_maildir_are_ordered_by_their_microseconds() {
+        let postfix = "1795277185.Vfe00I9cc10fM631116.host";
+        let dovecot = "1795277185.M38287P15079.host,S=267,W=277:2,S";
+        assert_eq!(maildir_order(postfix), (1_795_277_185, 631_116));
+        assert_eq!(maildir_order(dovecot), (1_795_277_185, 38_287));
+        assert_eq!(maildir_order("odd"), (0, 0));
+        assert_eq!(maildir_order("7.M"), (7, 0));
+    }
 }

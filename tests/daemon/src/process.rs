@@ -28,7 +28,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// Kills the server whose directory is `$1` when its standard input ends without a line.
 ///
 /// It looks for processes whose command line has `$2`. The search finds itself too, but leads no
-/// process group; the watcher does, and passes over itself.
+/// process group; the watcher does, and passes over itself. A process that has been killed may
+/// write one last file while the directory is removed, hence the second attempt.
 const WATCHER: &str = r#"
 read -r word && exit 0
 for found in $(grep -lsF -e "$2" /proc/[0-9]*/cmdline); do
@@ -36,7 +37,7 @@ for found in $(grep -lsF -e "$2" /proc/[0-9]*/cmdline); do
     pid=${pid%/cmdline}
     [ "$pid" = "$$" ] || kill -s KILL -- "-$pid"
 done
-rm -rf "$1"
+rm -rf "$1" || { sleep 1; rm -rf "$1"; }
 "#;
 
 /// A program with an environment that has nothing but a search path, and with the root as its

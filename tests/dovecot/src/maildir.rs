@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use mailpool_test_daemon::SystemUser;
+use mailpool_test_daemon::{SystemUser, maildir_order};
 
 /// The system flags and the letters that Maildir has for them, in the order that it demands.
 const FLAGS: [(&str, char); 5] = [
@@ -167,7 +167,8 @@ impl Store {
             };
             for entry in entries {
                 let entry = entry?;
-                files.push((entry.metadata()?.modified()?, entry.path()));
+                let order = maildir_order(&entry.file_name().to_string_lossy());
+                files.push((order, entry.path()));
             }
         }
         files.sort();

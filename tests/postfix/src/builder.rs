@@ -42,6 +42,7 @@ impl BareNewline {
 pub struct Builder {
     pub(crate) message_size_limit: u64,
     pub(crate) bare_newline: BareNewline,
+    pub(crate) in_memory: bool,
     pub(crate) rules: Vec<(String, String)>,
     pub(crate) settings: Vec<(String, String)>,
 }
@@ -51,6 +52,7 @@ impl Default for Builder {
         Self {
             message_size_limit: 200_000_000,
             bare_newline: BareNewline::default(),
+            in_memory: false,
             rules: Vec::new(),
             settings: Vec::new(),
         }
@@ -67,6 +69,14 @@ impl Builder {
     /// What is done with a bare LF. Default: [`BareNewline::Accept`].
     pub fn bare_newline(mut self, treatment: BareNewline) -> Self {
         self.bare_newline = treatment;
+        self
+    }
+
+    /// Keeps queue and mail in memory (`/dev/shm`, if there is one): Postfix waits for the disk
+    /// before it takes responsibility for a message, so that it accepts about three times as many
+    /// in the same time. Not for large messages: a container's `/dev/shm` may have 64 MB.
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
         self
     }
 

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mailpool_test_daemon::{
     Arrived, Directory, Identity, Processes, Unavailable, command, first_line, free_port,
-    make_directory, wait_until,
+    make_directory, make_directory_in_memory, wait_until,
 };
 
 use crate::builder::Builder;
@@ -42,6 +42,8 @@ const UNDER_WAY: [&str; 3] = ["maildrop", "incoming", "active"];
 /// A private Postfix, running until it is dropped.
 #[derive(Debug)]
 pub struct Postfix {
+    /// First, so that it is dropped while the log is still there.
+    _witness: Witness,
     processes: Processes,
     directory: Directory,
     plain: u16,
@@ -90,8 +92,13 @@ impl Postfix {
 
     fn start_once(builder: &Builder) -> Result<Self, Unavailable> {
         let failed = |doing| Unavailable::io(NAME, doing);
-        let directory =
-            make_directory("mailpool-postfix-").map_err(failed("making a directory"))?;
+        let prefix = "mailpool-postfix-";
+        let directory = if builder.in_memory {
+            make_directory_in_memory(prefix)
+        } else {
+            make_directory(prefix)
+        };
+        let directory = directory.map_err(failed("making a directory"))?;
         let path = directory.path();
         let identity = Identity::generate().map_err(failed("making certificates"))?;
         let plain = free_port(ADDRESS).map_err(failed("finding a free port"))?;
@@ -113,6 +120,7 @@ impl Postfix {
             .map_err(failed("writing its files"))?;
         let processes = start_processes(path).map_err(failed("starting its processes"))?;
         let mut postfix = Self {
+            _witness: Witness(path.to_owned()),
             processes,
             plain,
             tls,
@@ -154,10 +162,7 @@ impl Postfix {
 
     /// What Postfix has logged so far.
     pub fn log(&self) -> String {
-        let read = |name| fs::read(self.directory().join(name)).unwrap_or_default();
-        let mut text = read("output");
-        text.extend(read("log"));
-        String::from_utf8_lossy(&text).into_owned()
+        read_log(self.directory())
     }
 
     /// An address that no other test has: `hint` and a number.
@@ -253,6 +258,25 @@ impl Postfix {
             log: self.log(),
         })
     }
+}
+
+/// Shows the log in the directory if the test that owns the server fails.
+#[derive(Debug)]
+struct Witness(PathBuf);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of Postfix:\n{}", read_log(&self.0));
+        }
+    }
+}
+
+fn read_log(directory: &Path) -> String {
+    let read = |name| fs::read(directory.join(name)).unwrap_or_default();
+    let mut text = read("output");
+    text.extend(read("log"));
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Starts Postfix's master itself, in the foreground: `postfix start` would check first what was

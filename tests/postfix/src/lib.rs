@@ -23,6 +23,9 @@
 //!
 //! Recipients whose address begins with `refused` get 550 5.1.1, with `later` 450 4.2.1.
 //!
+//! The log is part of the message when expected mail does not come, and is printed when a test
+//! fails that owns its server; [`Postfix::log`] has it at any time.
+//!
 //! A test that needs other settings starts a private one ([`Postfix::builder`]); one that needs a
 //! server which behaves badly on purpose takes an [`SmtpSink`].
 //!

@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mailpool_test_daemon::Arrived;
+use mailpool_test_daemon::{Arrived, maildir_order};
 
 /// What is read of a file to learn for whom it is: Postfix's own headers and then some.
 const HEAD: u64 = 16 * 1024;
@@ -63,8 +63,8 @@ impl Mailroom {
         };
         let mut arrivals = Vec::new();
         for entry in entries {
-            let entry = entry?;
-            arrivals.push((entry.metadata()?.modified()?, entry.file_name()));
+            let name = entry?.file_name();
+            arrivals.push((maildir_order(&name.to_string_lossy()), name));
         }
         arrivals.sort();
         for (_, name) in arrivals {

@@ -238,8 +238,9 @@ impl SmtpSink {
         String::from_utf8_lossy(&output).into_owned()
     }
 
-    /// What it has received so far, in the order in which the transactions ended. A message is
-    /// there when its final reply is.
+    /// What it has received so far. A message is there when its final reply is. They are in the
+    /// order in which the transactions ended, but those that ended within some milliseconds of each
+    /// other are in any order.
     ///
     /// # Panics
     /// If the files cannot be read.

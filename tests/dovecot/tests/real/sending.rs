@@ -278,9 +278,16 @@ fn submission_over_tls_hands_mail_to_a_sink() {
 
     let dumps = sink.dumps();
     assert_eq!(dumps.len(), 2);
-    assert_eq!(dumps[0].mail, "<me@client.example> AUTH=alice");
-    assert_eq!(dumps[0].recipients, ["<you@mailpool.test>"]);
-    let ends = |index: usize, end: &[u8]| dumps[index].message.ends_with(end);
-    assert!(ends(0, b"Subject: tls\r\n\r\n"), "{dumps:?}");
-    assert!(ends(1, b"Subject: starttls\r\n\r\n"), "{dumps:?}");
+    for dump in &dumps {
+        assert_eq!(dump.mail, "<me@client.example> AUTH=alice");
+        assert_eq!(dump.recipients, ["<you@mailpool.test>"]);
+    }
+    let ending = |end: &[u8]| {
+        dumps
+            .iter()
+            .filter(|dump| dump.message.ends_with(end))
+            .count()
+    };
+    assert_eq!(ending(b"Subject: tls\r\n\r\n"), 1, "{dumps:?}");
+    assert_eq!(ending(b"Subject: starttls\r\n\r\n"), 1, "{dumps:?}");
 }

@@ -55,8 +55,12 @@ fn two_servers_side_by_side_do_not_see_each_others_mail() {
     };
     let second = Postfix::builder()
         .setting("smtpd_discard_ehlo_keywords", "pipelining, chunking")
+        .in_memory()
         .start()
         .unwrap();
+    let memory = Path::new("/dev/shm");
+    assert!(!first.directory().starts_with(memory));
+    assert_eq!(second.directory().starts_with(memory), memory.exists());
     let recipient = "somebody@mailpool.test";
     Raw::hello(first.address()).send_message(recipient, b"Subject: first\r\n\r\n");
     Raw::hello(second.address()).send_message(recipient, b"Subject: second\r\n\r\n");
@@ -149,6 +153,34 @@ fn start_and_abort() -> ! {
         postfix.directory().display()
     );
     std::process::abort();
+}
+
+/// Runs itself in a process of its own, which owns a server and fails.
+#[test]
+fn a_test_that_fails_shows_the_log_of_its_server() {
+    const NAME: &str = "server::a_test_that_fails_shows_the_log_of_its_server";
+    const FAILS: &str = "MAILPOOL_TEST_FAILS";
+    if std::env::var_os(FAILS).is_some() {
+        let postfix = Postfix::builder().start().unwrap();
+        // The log is written by a process of its own.
+        assert!(wait_until(|| postfix.log().contains("daemon started")));
+        Raw::hello(postfix.address())
+            .command("RCPT TO:<nobody>")
+            .is(250);
+    }
+    if Postfix::shared().is_none() {
+        return;
+    }
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", NAME])
+        .env(FAILS, "1")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("--- log of Postfix:"), "{text}");
+    assert!(text.contains("daemon started"), "{text}");
 }
 
 #[test]
