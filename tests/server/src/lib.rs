@@ -41,6 +41,7 @@
 //! store/ mime/           mail, and what is in it
 //! stream                 plain or TLS, faults on plaintext bytes
 //! connection             socket, reading thread, waiting, delay line, faults on wire bytes
+//! sasl                   logins, over rsasl
 //! faults counters        rules, figures
 //! hangup clock           what is asked of the system
 //! ```
@@ -59,6 +60,7 @@ mod hangup;
 mod hub;
 mod imap;
 mod mime;
+mod sasl;
 mod script;
 mod server;
 mod store;
