@@ -199,15 +199,23 @@ fn a_provider_that_takes_long_is_waited_for_within_the_deadline_and_can_be_cance
     let server = server();
     let provider = Provider::new("one");
     provider.hold(true);
-    let error = builder(&server, provider.credentials())
-        .timeout(Duration::from_millis(300))
-        .connect()
-        .unwrap_err();
-    match error.kind() {
-        ErrorKind::Timeout { phase } => assert_eq!(*phase, Phase::Token),
-        other => panic!("{other:?}"),
+    // On a busy machine it takes a while to get as far as that.
+    let mut timeout = Duration::from_millis(300);
+    loop {
+        let error = builder(&server, provider.credentials())
+            .timeout(timeout)
+            .connect()
+            .unwrap_err();
+        assert!(error.is_safe_to_retry(), "{error:?}");
+        match error.kind() {
+            ErrorKind::Timeout {
+                phase: Phase::Token,
+            } => break,
+            ErrorKind::Timeout { .. } if timeout < LONG => timeout *= 2,
+            other => panic!("{other:?}"),
+        }
     }
-    assert!(error.is_safe_to_retry());
+    let before = provider.calls();
     let cancel = CancelToken::new();
     std::thread::scope(|threads| {
         let waiting = threads.spawn(|| {
@@ -215,7 +223,7 @@ fn a_provider_that_takes_long_is_waited_for_within_the_deadline_and_can_be_cance
                 .cancel(&cancel)
                 .connect()
         });
-        eventually("the provider is called", || provider.calls() == 2);
+        eventually("the provider is called", || provider.calls() > before);
         cancel.cancel();
         let error = waiting.join().unwrap().unwrap_err();
         assert!(error.is_cancelled(), "{error:?}");
