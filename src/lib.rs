@@ -88,6 +88,7 @@ pub use types::token::{Token, TokenError};
 /// Compiles the examples of the texts beside the code.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/authentication.md")]
 #[doc = include_str!("../docs/idle.md")]
 #[doc = include_str!("../docs/imap.md")]
 #[doc = include_str!("../docs/threading.md")]

@@ -157,10 +157,10 @@ impl<P: Protocol> EventLoop<P> {
         let Some(tokens) = &settings.tokens else {
             return Err(Failure::io(io::ErrorKind::Unsupported.into()));
         };
-        self.enter(Phase::Token);
         let bell = Arc::clone(&self.shared);
         // As with the resolver, not the doorbell.
         let answer = tokens.request(move || bell.doorbell.wake());
+        self.enter(Phase::Token);
         loop {
             match answer.try_recv() {
                 Ok(answer) => {

@@ -22,6 +22,8 @@
 //! | `streams.rs` | messages as they arrive, large bodies |
 //! | `slow_readers.rs` | streams that are read slowly, late or on another thread |
 //! | `memory.rs` | what streams and hostile servers cost in memory |
+//! | `authentication.rs` | SASL: every mechanism of the embedded server, -PLUS over TLS, hostile servers |
+//! | `tokens.rs` | access tokens from the user's code |
 //! | `login.rs` | from the greeting to the first command |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
 //! | `deadlines_opening.rs` | the same while a connection is being opened |
@@ -62,6 +64,7 @@
 )]
 
 mod alone;
+mod authentication;
 mod basics;
 mod bulk;
 mod bulk_fetch;
@@ -107,5 +110,6 @@ mod tasks_example;
 mod threads;
 mod tls;
 mod tls_transfers;
+mod tokens;
 mod watch;
 mod watch_example;

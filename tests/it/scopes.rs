@@ -337,7 +337,10 @@ fn more_workers_and_jobs_than_connections_all_finish() {
                 )
                 .sum()
         });
-        assert_eq!(bytes, (0..200).map(|number| message(number).len()).sum());
+        assert_eq!(
+            bytes,
+            (0..200).map(|number| message(number).len()).sum::<usize>()
+        );
         assert!(server.counters().peak_open <= 3);
     });
 }

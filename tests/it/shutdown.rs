@@ -322,7 +322,9 @@ fn a_stream_may_outlive_its_client() {
             .sum::<usize>();
         assert_eq!(
             bytes,
-            (1..=6).map(|number| large_message(number).len()).sum()
+            (1..=6)
+                .map(|number| large_message(number).len())
+                .sum::<usize>()
         );
     });
 }

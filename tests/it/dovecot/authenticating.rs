@@ -1,9 +1,14 @@
 //! The mechanisms of a real server: with the right password, with a wrong one, and in the order
 //! in which they are chosen. Dovecot 2.3 has no -PLUS mechanism.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use mailpool::{
     Certainty, Credentials, Error, ErrorKind, ImapClientBuilder, Limits, SaslFailure,
-    SaslMechanism, Security,
+    SaslMechanism, Security, Token,
 };
 use mailpool_test_dovecot::{Dovecot, User};
 
@@ -274,4 +279,84 @@ fn a_client_certificate_logs_in_by_external() {
     assert!(matches!(error.kind(), ErrorKind::Tls { .. }), "{error:?}");
     let error = refused(base().client_certificate_pkcs12(chain, "no password"));
     assert!(matches!(error.kind(), ErrorKind::Tls { .. }), "{error:?}");
+}
+
+/// A token as an OAuth server would issue it (RFC 7519), signed with the key that Dovecot knows.
+fn signed_token(user: &str, key: &[u8], valid: bool) -> String {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    let expires = if valid { now + 3600 } else { now - 3600 };
+    let issued = now - 7200;
+    let header = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"HS256"}"#);
+    let body = URL_SAFE_NO_PAD.encode(format!(
+        r#"{{"sub":"{user}","iat":{issued},"nbf":{issued},"exp":{expires}}}"#
+    ));
+    let text = format!("{header}.{body}");
+    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(key).unwrap();
+    mac.update(text.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{text}.{signature}")
+}
+
+/// Dovecot checks the signature by itself; no OAuth server is needed.
+#[test]
+fn tokens_are_taken_refused_and_replaced_by_a_real_server() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    const KEY: &[u8] = b"a key that the authority and the server share";
+    let directory = tempfile::Builder::new()
+        .permissions(fs::Permissions::from_mode(0o755))
+        .tempdir_in("/tmp")
+        .unwrap();
+    let keys = directory.path().join("keys/default/HS256");
+    fs::create_dir_all(&keys).unwrap();
+    fs::write(keys.join("default"), STANDARD.encode(KEY)).unwrap();
+    let settings = directory.path().join("oauth2.conf");
+    let text = format!(
+        "introspection_mode = local\nusername_attribute = sub\n\
+         local_validation_key_dict = fs:posix:prefix={}/keys/\n",
+        directory.path().display()
+    );
+    fs::write(&settings, text).unwrap();
+    let dovecot = Dovecot::builder()
+        .mechanisms("plain xoauth2 oauthbearer")
+        .block(format!(
+            "passdb {{\n driver = oauth2\n mechanisms = xoauth2 oauthbearer\n args = {}\n}}",
+            settings.display()
+        ))
+        .start_or_skip();
+    let Some(dovecot) = dovecot else { return };
+    for mechanism in [SaslMechanism::OAuthBearer, SaslMechanism::XOAuth2] {
+        let user = dovecot.new_user("token");
+        let base = |credentials| {
+            builder(&dovecot, &user)
+                .credentials(credentials)
+                .sasl_mechanisms([mechanism])
+        };
+        let good = signed_token(&user.name, KEY, true);
+        let old = signed_token(&user.name, KEY, false);
+        let client = base(Credentials::token(&user.name, good.as_str()))
+            .connect()
+            .unwrap_or_else(|error| panic!("{mechanism}: {error:?}\n{}", dovecot.log()));
+        client.mailbox("INBOX").select().unwrap();
+        assert_eq!(logged_method(&dovecot, &user.name), mechanism.name());
+        let error = refused(base(Credentials::token(&user.name, old.as_str())));
+        assert!(error.is_authentication(), "{mechanism}: {error:?}");
+        assert!(!format!("{error:?} {error}").contains(&old));
+        // The first token has expired; the second one is good.
+        let calls = AtomicU64::new(0);
+        let provider = Credentials::token_provider(&user.name, move || {
+            let is_first = calls.fetch_add(1, Ordering::SeqCst) == 0;
+            let token = if is_first { &old } else { &good };
+            Ok::<_, std::io::Error>(Token::new(token.as_str()))
+        });
+        base(provider).connect().unwrap().noop().unwrap();
+    }
 }

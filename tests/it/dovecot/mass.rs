@@ -117,7 +117,10 @@ fn ten_thousand_messages_are_found_listed_and_fetched_in_one_command() {
         .unwrap()
         .map(|message| message.unwrap().size().unwrap())
         .sum();
-    assert_eq!(sizes, served.iter().map(|one| one.len() as u64).sum());
+    assert_eq!(
+        sizes,
+        served.iter().map(|one| one.len() as u64).sum::<u64>()
+    );
     let larger = inbox.search(Query::all().larger(20_000)).unwrap();
     let expected: UidSet = (1..)
         .zip(served)

@@ -84,6 +84,7 @@
 //! store/ mime/           mail, deliveries, and what is in a message
 //! stream                 plain or TLS, faults on plaintext bytes, flights
 //! connection             socket, reading thread, waiting, delay line, faults on wire bytes
+//! sasl                   logins, over rsasl
 //! faults/ counters       rules, figures
 //! hangup clock           what is asked of the system
 //! ```
@@ -102,6 +103,7 @@ mod hangup;
 mod hub;
 mod imap;
 mod mime;
+mod sasl;
 mod script;
 mod server;
 mod smtp;

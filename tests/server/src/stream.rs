@@ -418,6 +418,14 @@ impl Stream {
         matches!(self.inner, Inner::Tls(_))
     }
 
+    /// `tls-server-end-point` (RFC 5929 §4), as the server sees it.
+    pub(crate) fn end_point(&self) -> Option<Vec<u8>> {
+        match &self.inner {
+            Inner::Tls(tls) => tls.tls_server_end_point().ok().flatten(),
+            Inner::Plain(_) | Inner::Gone => None,
+        }
+    }
+
     /// Ends the stream in an orderly way: close_notify under TLS, then FIN.
     pub(crate) fn close(&mut self) {
         if let Inner::Tls(mut tls) = std::mem::replace(&mut self.inner, Inner::Gone) {

@@ -163,6 +163,18 @@ fn play(
     at_once: bool,
     offered: &[&str],
 ) -> Outcome {
+    play_over(END_POINT, mechanism, account, password, at_once, offered)
+}
+
+/// The same over a connection that ends there, as the client sees it.
+fn play_over(
+    end_point: &[u8],
+    mechanism: SaslMechanism,
+    account: &Account,
+    password: &'static str,
+    at_once: bool,
+    offered: &[&str],
+) -> Outcome {
     let seen = Arc::default();
     let users = Users {
         iterations: 4096,
@@ -177,7 +189,7 @@ fn play(
     let name = Mechname::parse(mechanism.name().as_bytes()).unwrap();
     let mut session = server.start_suggested(name).unwrap();
     let offer = Offer {
-        end_point: Some(END_POINT),
+        end_point: Some(end_point),
         ..offer(offered)
     };
     let mut exchange = Exchange::begin(mechanism, account, &offer, None).unwrap();
@@ -332,6 +344,20 @@ fn its_server_notices_that_plus_was_taken_from_its_list() {
         outcome.client.is_err() && outcome.server.is_none(),
         "{outcome:?}"
     );
+}
+
+/// Somebody in the middle has a certificate that the client trusts, and passes everything on.
+#[test]
+fn its_server_refuses_a_login_that_is_bound_to_another_connection() {
+    let account = Account::new(Credentials::password(USER, PASSWORD));
+    for mechanism in with_password().filter(|one| one.binds_channel()) {
+        let offered = [mechanism.name()];
+        let elsewhere = b"another certificate";
+        let outcome = play_over(elsewhere, mechanism, &account, PASSWORD, true, &offered);
+        let said = outcome.client.unwrap_err();
+        assert_eq!(said, "channel-bindings-dont-match", "{mechanism}");
+        assert_eq!(outcome.server, None);
+    }
 }
 
 /// Two connections of one client derive the keys once; the second login works with them.

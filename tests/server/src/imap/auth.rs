@@ -10,6 +10,7 @@ use imap_codec::imap_types::extensions::enable::CapabilityEnable;
 
 use super::session::{Outcome, Session};
 use crate::hub::LoginRefusal;
+use crate::sasl::{Exchange, Step};
 
 impl Session {
     pub(super) fn starttls(&mut self) -> io::Result<Outcome> {
@@ -41,53 +42,83 @@ impl Session {
         mechanism: &AuthMechanism<'_>,
         initial_response: Option<Vec<u8>>,
     ) -> io::Result<Outcome> {
-        if !self.has(&format!("AUTH={mechanism}")) || !matches!(mechanism, AuthMechanism::Plain) {
+        if !self.has(&format!("AUTH={mechanism}")) {
             return Outcome::no("[CANNOT] Mechanism not supported");
         }
-        let response = match initial_response {
-            Some(_) if !self.has("SASL-IR") => {
-                return Outcome::bad("SASL-IR is not supported");
+        if initial_response.is_some() && !self.has("SASL-IR") {
+            return Outcome::bad("SASL-IR is not supported");
+        }
+        let plus = [
+            "SCRAM-SHA-1-PLUS",
+            "SCRAM-SHA-256-PLUS",
+            "SCRAM-SHA-512-PLUS",
+        ];
+        let has_plus = plus.iter().any(|name| self.has(&format!("AUTH={name}")));
+        let end_point = self.stream.end_point();
+        let name = mechanism.to_string();
+        let Some(mut exchange) = Exchange::begin(&name, has_plus, &self.hub.store, end_point)
+        else {
+            return Outcome::no("[CANNOT] Mechanism not supported");
+        };
+        let mut input = initial_response;
+        if input.is_none() && exchange.client_begins() {
+            match self.ask(b"")? {
+                Ok(answer) => input = Some(answer),
+                Err(outcome) => return Ok(outcome),
             }
-            Some(response) => response,
-            None => {
-                self.request_continuation("")?;
-                let Some(line) = self.next_line()? else {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                };
-                if line == b"*\r\n" {
-                    return Outcome::bad("Authentication cancelled");
+        }
+        loop {
+            let (question, verdict) = match exchange.step(input.as_deref()) {
+                Step::Ask(question) => (Some(question), None),
+                Step::Over(last, user) => (last, Some(user)),
+                Step::Nonsense => return Outcome::bad("Not a message of this mechanism"),
+            };
+            if let Some(question) = question {
+                match self.ask(&question)? {
+                    Ok(answer) => input = Some(answer),
+                    Err(outcome) => return Ok(outcome),
                 }
-                let Ok(response) = STANDARD.decode(line.trim_ascii_end()) else {
-                    return Outcome::bad("Not base64");
-                };
-                response
             }
+            if let Some(user) = verdict {
+                return Ok(self.settle_login(user.as_deref()));
+            }
+        }
+    }
+
+    /// Asks, and waits for the answer; or says how the command ends.
+    fn ask(&mut self, question: &[u8]) -> io::Result<Result<Vec<u8>, Outcome>> {
+        self.request_continuation(&STANDARD.encode(question))?;
+        let Some(line) = self.next_line()? else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         };
-        let fields: Vec<&[u8]> = response.split(|&byte| byte == 0).collect();
-        let [_, username, password] = fields.as_slice() else {
-            return Outcome::bad("Not a PLAIN message");
-        };
-        let username = String::from_utf8_lossy(username).into_owned();
-        let password = String::from_utf8_lossy(password).into_owned();
-        Ok(self.check_login(&username, &password))
+        if line == b"*\r\n" {
+            return Ok(Err(Outcome::bad("Authentication cancelled")?));
+        }
+        match STANDARD.decode(line.trim_ascii_end()) {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(_) => Ok(Err(Outcome::bad("Not base64")?)),
+        }
     }
 
     fn check_login(&mut self, username: &str, password: &str) -> Outcome {
-        let refusal = match self.hub.log_in(&self.connection, username, password) {
-            Ok(()) => None,
-            Err(LoginRefusal::Ordered(text)) => Some(text),
-            Err(LoginRefusal::Limit) => {
-                Some("[LIMIT] Too many simultaneous connections".to_owned())
+        let is_right = self.hub.store.check_password(username, password);
+        self.settle_login(is_right.then_some(username))
+    }
+
+    /// Lets a user in who has shown who he is.
+    fn settle_login(&mut self, user: Option<&str>) -> Outcome {
+        let text = match (self.hub.log_in(&self.connection, user), user) {
+            (Ok(()), Some(user)) => {
+                self.log_in(user);
+                return Outcome::Ok(format!("[CAPABILITY {}] Logged in", self.capability_list()));
             }
-            Err(LoginRefusal::Wrong) => {
-                Some("[AUTHENTICATIONFAILED] Wrong user name or password".to_owned())
+            (Err(LoginRefusal::Ordered(text)), _) => text,
+            (Err(LoginRefusal::Limit), _) => "[LIMIT] Too many simultaneous connections".to_owned(),
+            (Err(LoginRefusal::Wrong) | Ok(()), _) => {
+                "[AUTHENTICATIONFAILED] Wrong user name or password".to_owned()
             }
         };
-        if let Some(text) = refusal {
-            return Outcome::No(text);
-        }
-        self.user = Some(username.to_owned());
-        Outcome::Ok(format!("[CAPABILITY {}] Logged in", self.capability_list()))
+        Outcome::No(text)
     }
 
     pub(super) fn enable(&mut self, capabilities: &[CapabilityEnable<'_>]) -> io::Result<Outcome> {

@@ -116,7 +116,8 @@ impl Session {
     }
 
     fn check_login(&mut self, user: &str, password: &str) -> Outcome {
-        match self.hub.log_in(&self.connection, user, password) {
+        let is_right = self.hub.store.check_password(user, password);
+        match self.hub.log_in(&self.connection, is_right.then_some(user)) {
             Ok(()) => {
                 self.user = Some(user.to_owned());
                 Outcome::reply(235, "2.7.0", "Logged in")

@@ -46,6 +46,12 @@ impl Store {
         self.user(name, |user| user.password = password.to_owned());
     }
 
+    /// Sets the access token that a user logs in with (OAUTHBEARER, XOAUTH2); any other one is
+    /// refused. At first there is none.
+    pub fn set_token(&self, name: &str, token: &str) {
+        self.user(name, |user| user.token = Some(token.to_owned()));
+    }
+
     /// Creates a mailbox and the levels above it.
     pub fn create_mailbox(&self, user: &str, mailbox: &str) {
         self.mailbox(user, mailbox);
@@ -228,6 +234,15 @@ impl Store {
             .into_iter()
             .find(|name| users.contains_key(*name))
             .map(str::to_owned)
+    }
+
+    pub(crate) fn password(&self, name: &str) -> Option<String> {
+        let users = self.users.lock();
+        users.get(name).map(|user| user.password.clone())
+    }
+
+    pub(crate) fn token(&self, name: &str) -> Option<String> {
+        self.users.lock().get(name)?.token.clone()
     }
 
     pub(crate) fn check_password(&self, name: &str, password: &str) -> bool {

@@ -18,6 +18,7 @@ pub(crate) struct Folder {
 #[derive(Debug)]
 pub(crate) struct User {
     pub(crate) password: String,
+    pub(crate) token: Option<String>,
     pub(crate) subscriptions: BTreeSet<String>,
     folders: BTreeMap<String, Folder>,
 }
@@ -26,6 +27,7 @@ impl Default for User {
     fn default() -> Self {
         let mut user = Self {
             password: String::new(),
+            token: None,
             subscriptions: BTreeSet::new(),
             folders: BTreeMap::new(),
         };
