@@ -12,6 +12,7 @@ pub(crate) mod backoff;
 pub(crate) mod cancel;
 pub(crate) mod clock;
 mod connect;
+mod delivery;
 pub(crate) mod doorbell;
 mod ending;
 mod event_loop;

@@ -27,7 +27,8 @@
 //! | `login.rs` | from the greeting to the first command |
 //! | `deadlines.rs` | timeouts at each phase, certainty, shutdown |
 //! | `deadlines_opening.rs` | the same while a connection is being opened |
-//! | `tasks.rs` | background tasks, alone and in scopes |
+//! | `tasks.rs` | background tasks |
+//! | `task_scopes.rs` | background tasks that borrow |
 //! | `bulk.rs` | work on many messages over many connections |
 //! | `cancelling.rs` | calls that are given up from another thread, wherever they wait |
 //! | `resolver.rs` | calls that are given up while the system's resolver is at work |
@@ -105,6 +106,7 @@ mod support;
 mod sweep;
 mod sweep_idle;
 mod system;
+mod task_scopes;
 mod tasks;
 mod tasks_example;
 mod threads;

@@ -12,8 +12,10 @@
 //! Two things are checked: what each call may say where it was cut ([`Case::allowed`]), and that
 //! it is true ([`check_certainty`], at once and when the server's threads have ended).
 
+mod cases;
+mod steps;
+
 use std::collections::VecDeque;
-use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
@@ -21,17 +23,17 @@ use std::sync::{Barrier, Mutex};
 use std::time::{Duration, Instant};
 
 use mailpool::{
-    Append, Backoff, Certainty, Credentials, Error, ErrorKind, Flag, ImapClient, ImapClientBuilder,
-    Query, Security, Store,
+    Backoff, Certainty, Credentials, Error, ErrorKind, ImapClient, ImapClientBuilder, Security,
 };
 use mailpool_test_server::{
-    Action, CommandRecord, Layer, Message, Security as Secured, Server, Stage, Store as Mail,
+    Action, CommandRecord, Layer, Security as Secured, Server, Stage, Store as Mail,
 };
 
-use crate::scripted::body;
+use self::cases::{Case, Mode, Sweep, name_of};
+use self::steps::{STEPS, Step, add_user};
 use crate::shutdown::until_no_threads;
-use crate::support::{USER, message, never};
-use crate::threads::{LONG, bounded, uid, uids};
+use crate::support::{USER, never};
+use crate::threads::{LONG, bounded};
 
 /// How long the call may take that runs into a stall.
 const PATIENCE: Duration = Duration::from_millis(250);
@@ -41,309 +43,6 @@ const STALL: Duration = Duration::from_millis(40);
 
 /// By how much a call may miss its deadline on a machine with much else to do.
 const SLACK: Duration = Duration::from_secs(15);
-
-/// One call of the session.
-struct Step {
-    name: &'static str,
-    /// The verb of its command, and what else tells it in the server's log.
-    command: (&'static str, &'static str),
-    /// Whether it is carried out again by itself after a broken connection.
-    repeatable: bool,
-    /// Makes the call. A wrong result panics.
-    run: fn(&ImapClient) -> Result<(), Error>,
-    /// How often it was carried out, as far as the mail of the user shows it.
-    done: Option<fn(&Mail, &str) -> usize>,
-}
-
-const STEPS: [Step; 7] = [
-    Step {
-        name: "select",
-        command: ("SELECT", ""),
-        repeatable: true,
-        run: |client| {
-            let info = client.mailbox("INBOX").select()?;
-            assert_eq!(info.exists, 2);
-            Ok(())
-        },
-        done: None,
-    },
-    Step {
-        name: "search",
-        command: ("UID SEARCH", ""),
-        repeatable: true,
-        run: |client| {
-            let found = client.mailbox("INBOX").search(Query::all())?;
-            assert_eq!(found.len(), 2);
-            assert!(found.contains(uid(1)) && found.contains(uid(2)));
-            Ok(())
-        },
-        done: None,
-    },
-    Step {
-        name: "fetch",
-        command: ("UID FETCH", ""),
-        repeatable: true,
-        run: |client| {
-            let mut count = 0;
-            let items = body().flags().envelope();
-            for fetched in client.mailbox("INBOX").fetch(uids(1, 2), items)? {
-                let fetched = fetched?;
-                assert_eq!(fetched.uid().get() as usize, count + 1);
-                let is_draft = fetched.flags().unwrap().contains(&Flag::Draft);
-                assert_eq!(is_draft, count == 0);
-                let subject = fetched.envelope().unwrap().unwrap().subject.clone();
-                assert_eq!(subject.unwrap(), *format!("message {count}"));
-                let bytes = fetched.into_body().unwrap().into_bytes()?;
-                assert_eq!(bytes, message(count));
-                count += 1;
-            }
-            assert_eq!(count, 2, "messages were lost without a word");
-            Ok(())
-        },
-        done: None,
-    },
-    Step {
-        name: "append",
-        command: ("APPEND", ""),
-        repeatable: false,
-        run: |client| {
-            let appended = client.mailbox("INBOX").append(Append::new(message(2)))?;
-            assert_eq!(appended.unwrap().uids.ranges(), [(uid(3), uid(3))]);
-            Ok(())
-        },
-        done: Some(|mail, user| {
-            let messages = mail.messages(user, "INBOX");
-            let appended = messages.iter().filter(|one| one.bytes() == message(2));
-            assert_eq!(messages.len(), 2 + appended.clone().count(), "half of it");
-            appended.count()
-        }),
-    },
-    Step {
-        name: "add a flag",
-        command: ("UID STORE", "+FLAGS"),
-        repeatable: true,
-        run: |client| {
-            let store = Store::add(Flag::Flagged);
-            let outcome = client.mailbox("INBOX").store([uid(2)], store)?;
-            assert_eq!(outcome.updated.len(), 1);
-            assert!(outcome.updated[0].flags.contains(&Flag::Flagged));
-            Ok(())
-        },
-        done: Some(|mail, user| usize::from(flags(mail, user, 2) == ["\\Flagged"])),
-    },
-    Step {
-        name: "replace flags",
-        command: ("UID STORE", " FLAGS"),
-        repeatable: false,
-        run: |client| {
-            let store = Store::replace(Flag::Answered);
-            let outcome = client.mailbox("INBOX").store([uid(1)], store)?;
-            assert_eq!(outcome.updated.len(), 1);
-            assert!(outcome.updated[0].flags.contains(&Flag::Answered));
-            Ok(())
-        },
-        done: Some(|mail, user| match flags(mail, user, 1) {
-            replaced if replaced == ["\\Answered"] => 1,
-            left => {
-                assert_eq!(left, ["\\Draft"]);
-                0
-            }
-        }),
-    },
-    Step {
-        name: "copy",
-        command: ("UID COPY", ""),
-        repeatable: false,
-        run: |client| {
-            let copied = client.mailbox("INBOX").copy([uid(2)], "Archive")?.unwrap();
-            assert!(copied.pairs().eq([(uid(2), uid(1))]));
-            Ok(())
-        },
-        done: Some(|mail, user| mail.messages(user, "Archive").len()),
-    },
-];
-
-fn flags(mail: &Mail, user: &str, uid: u32) -> Vec<String> {
-    mail.message(user, "INBOX", uid).unwrap().flags
-}
-
-/// Adds a user with fresh mail. Nothing that the server says depends on the number.
-fn add_user(mail: &Mail, user: &str) {
-    mail.add_user(user, USER.1);
-    mail.append(user, "INBOX", Message::new(message(0)).flag("\\Draft"));
-    mail.append(user, "INBOX", Message::new(message(1)));
-    mail.create_mailbox(user, "Archive");
-    for (mailbox, validity) in [("INBOX", 7), ("Archive", 8)] {
-        mail.set_uid_validity(user, mailbox, validity);
-    }
-}
-
-/// Whether the client opens a lost connection anew by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mode {
-    Never,
-    Quick,
-}
-
-/// How a session is cut.
-#[derive(Clone, Debug)]
-struct Sweep {
-    /// A spelling of the server's address that no other test uses: the threads bear it.
-    host: &'static str,
-    secured: Secured,
-    layer: Layer,
-    action: Action,
-    /// The distance between two cuts.
-    every: usize,
-}
-
-/// One cut.
-struct Case<'a> {
-    sweep: &'a Sweep,
-    mode: Mode,
-    bytes: u64,
-    /// The call whose answer is cut off, with the login as number 0, and whether some of the
-    /// answer had come. Not known in the wire layer.
-    place: Option<(usize, bool)>,
-}
-
-impl fmt::Display for Case<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sweep = self.sweep;
-        write!(f, "{:?} after {} bytes ", sweep.action, self.bytes)?;
-        write!(
-            f,
-            "({:?}, {:?}, {:?})",
-            sweep.secured, sweep.layer, self.mode
-        )?;
-        match self.place {
-            Some((call, begun)) => write!(f, " in {}, begun: {begun}", name_of(call)),
-            None => Ok(()),
-        }
-    }
-}
-
-/// The name of a call, with the login as number 0.
-fn name_of(call: usize) -> &'static str {
-    match call.checked_sub(1) {
-        None => "login",
-        Some(step) => STEPS.get(step).map_or("logout", |step| step.name),
-    }
-}
-
-/// What a call may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Allowed {
-    ok: bool,
-    maybe: bool,
-    not_sent: bool,
-}
-
-impl Allowed {
-    const OK: Self = Self {
-        ok: true,
-        maybe: false,
-        not_sent: false,
-    };
-    const MAYBE: Self = Self {
-        ok: false,
-        maybe: true,
-        not_sent: false,
-    };
-}
-
-impl Case<'_> {
-    fn stalls(&self) -> bool {
-        self.sweep.action == Action::Stall
-    }
-
-    /// Whether a call runs into the stall.
-    fn runs_into_stall(&self, call: usize) -> bool {
-        self.stalls() && self.place.is_none_or(|(place, _)| place == call)
-    }
-
-    fn patience(&self, call: usize) -> Duration {
-        if self.runs_into_stall(call) {
-            PATIENCE
-        } else {
-            LONG
-        }
-    }
-
-    /// What a call may say that cannot know whether its connection has broken already.
-    fn unsure(&self, step: &Step) -> Allowed {
-        Allowed {
-            ok: true,
-            maybe: self.mode == Mode::Never || !step.repeatable,
-            // What is queued survives where there is another connection.
-            not_sent: self.mode == Mode::Never,
-        }
-    }
-
-    fn allowed(&self, call: usize, step: &Step) -> Allowed {
-        let Some((place, begun)) = self.place else {
-            return self.unsure(step);
-        };
-        let is_reset = self.sweep.action == Action::Reset;
-        if call == place && self.stalls() {
-            Allowed {
-                not_sent: !begun,
-                ..Allowed::MAYBE
-            }
-        } else if call == place && begun {
-            if self.mode == Mode::Quick && step.repeatable {
-                Allowed::OK
-            } else {
-                Allowed::MAYBE
-            }
-        } else if call == place || (call == place + 1 && self.stalls()) {
-            self.unsure(step)
-        } else if call + 1 == place && !begun && is_reset {
-            // RST drops what the client has not read yet.
-            Allowed {
-                not_sent: false,
-                ..self.unsure(step)
-            }
-        } else {
-            Allowed::OK
-        }
-    }
-
-    /// Whether the login may fail, and whether it may succeed.
-    fn allowed_login(&self) -> (bool, bool) {
-        match self.place {
-            None => (true, true),
-            Some((0, _)) => (true, false),
-            Some((1, false)) if self.sweep.action == Action::Reset => (true, true),
-            Some(_) => (false, true),
-        }
-    }
-
-    /// The error says what happened.
-    fn check_kind(&self, error: &Error, call: usize) {
-        let is_login = call == 0;
-        let stalled = matches!(
-            error.kind(),
-            ErrorKind::Timeout { .. } | ErrorKind::Unreachable { .. } | ErrorKind::Stalled
-        );
-        let broken = match error.kind() {
-            ErrorKind::Closed | ErrorKind::Io { .. } => true,
-            // RST came before the client had looked.
-            ErrorKind::Connect { .. } => self.sweep.action == Action::Reset && is_login,
-            ErrorKind::Tls { .. } => self.sweep.layer == Layer::Wire,
-            _ => false,
-        };
-        let explained = if self.stalls() { stalled } else { broken };
-        assert!(explained, "{self}: {error:?}");
-    }
-
-    /// A call ended within its deadline.
-    fn check_time(&self, began: Instant, patience: Duration, what: &str) {
-        let took = began.elapsed();
-        let most = patience.min(SLACK) + SLACK;
-        assert!(took < most, "{self}: {what} took {took:?}");
-    }
-}
 
 /// What came of a session.
 struct Played {
