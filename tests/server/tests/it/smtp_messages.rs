@@ -151,6 +151,17 @@ fn chunks_are_taken_byte_for_byte() {
     assert_eq!((delivery.chunks, delivery.round_trips()), (3, 1));
     assert_eq!(kinds(&server), []);
 
+    // However the bytes come.
+    client.ok("MAIL FROM:<a@b.example> BODY=BINARYMIME");
+    client.ok("RCPT TO:<alice@b.example>");
+    for byte in b"BDAT 5\r\n1\r\n.2BDAT 4 LAST\r\n\r\n.\r" {
+        client.send([*byte]);
+    }
+    client.expect("250");
+    client.expect("250");
+    let delivery = server.deliveries().pop().unwrap();
+    assert_eq!(delivery.bytes().unwrap(), b"1\r\n.2\r\n.\r");
+
     // Without BINARYMIME a chunk is a text.
     client.ok("MAIL FROM:<a@b.example>");
     client.ok("RCPT TO:<alice@b.example>");
