@@ -199,9 +199,6 @@ impl Connection {
                 Err(_) => break,
             };
             total += count as u64;
-            self.hub
-                .counters
-                .update(|counters| counters.bytes_in += count as u64);
             let due = clock::now() + self.hub.faults.delay_in(self.id);
             let mut state = self.state.lock();
             if !state.session_over {
@@ -211,6 +208,10 @@ impl Connection {
             }
             drop(state);
             self.wake.notify_all();
+            // What is counted can be seen by the session.
+            self.hub
+                .counters
+                .update(|counters| counters.bytes_in += count as u64);
         }
         drop(socket);
         self.ended();

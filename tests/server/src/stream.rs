@@ -239,6 +239,8 @@ pub(crate) struct Stream {
     flight: u64,
     /// Something was sent when all input had been taken: what comes next is a new flight.
     answered: bool,
+    /// Input came while something was sent, and nobody was told.
+    unseen: bool,
 }
 
 impl Stream {
@@ -252,6 +254,7 @@ impl Stream {
             progress: CutProgress::default(),
             flight: 0,
             answered: true,
+            unseen: false,
         })
     }
 
@@ -281,6 +284,13 @@ impl Stream {
 
     /// Reads what is there into the input, without waiting.
     pub(crate) fn fill(&mut self) -> io::Result<Filled> {
+        if std::mem::take(&mut self.unseen) {
+            return Ok(Filled::Some);
+        }
+        self.read_into_input()
+    }
+
+    fn read_into_input(&mut self) -> io::Result<Filled> {
         let result = match &mut self.inner {
             Inner::Plain(pipe) => pipe.read(&mut self.scratch),
             Inner::Tls(tls) => tls.read(&mut self.scratch),
@@ -307,7 +317,11 @@ impl Stream {
         let hub = Arc::clone(&self.connection.hub);
         if !bytes.is_empty() && self.input.is_empty() {
             // An error shows again when the input is wanted.
-            self.answered |= matches!(self.fill(), Ok(Filled::Nothing));
+            match self.read_into_input() {
+                Ok(Filled::Nothing) => self.answered = true,
+                Ok(Filled::Some) => self.unseen = true,
+                Ok(Filled::End) | Err(_) => {}
+            }
         }
         let mut rest = bytes;
         loop {

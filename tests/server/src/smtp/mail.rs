@@ -1,8 +1,6 @@
 //! MAIL and RCPT (RFC 5321 section 3.3) with the parameters of the extensions.
 
-use smtp_proto::{
-    MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_REQUIRETLS, MAIL_SMTPUTF8, MailFrom, RcptTo,
-};
+use smtp_proto::{MAIL_BODY_8BITMIME, MAIL_BODY_BINARYMIME, MAIL_SMTPUTF8, MailFrom, RcptTo};
 
 use super::dispatch::Outcome;
 use super::reply::Reply;
@@ -147,9 +145,6 @@ impl Session {
         if from.flags & MAIL_SMTPUTF8 == 0 && !path.address.is_ascii() {
             self.violation(ViolationKind::NotAnnounced, line);
             return Some(Outcome::reply(553, "5.6.7", "SMTPUTF8 was not said"));
-        }
-        if from.flags & MAIL_REQUIRETLS != 0 && !self.stream.is_tls() {
-            return Some(self.not_announced(line, 555, "REQUIRETLS"));
         }
         if from.size as u64 > self.size_limit() {
             return Some(Outcome::reply(552, "5.3.4", "The message is too big"));

@@ -1,4 +1,4 @@
-use mailpool_test_server::{Security, Synthetic, ViolationKind};
+use mailpool_test_server::{Action, Point, Security, Synthetic, ViolationKind};
 
 use crate::client::{SECOND, socket, tls};
 use crate::smtp_client::{SmtpClient, kinds, lmtp, smtp};
@@ -151,6 +151,19 @@ fn chunks_are_taken_byte_for_byte() {
     assert_eq!((delivery.chunks, delivery.round_trips()), (3, 1));
     assert_eq!(kinds(&server), []);
 
+    // However the bytes come.
+    client.ok("MAIL FROM:<a@b.example> BODY=BINARYMIME");
+    client.ok("RCPT TO:<alice@b.example>");
+    let seen = Action::Garbage(b"four bytes\r\n".to_vec());
+    server.faults().at(Point::Content(4), seen);
+    client.send(b"BDAT 5\r\n1\r\n.");
+    client.expect("four bytes");
+    client.send(b"2BDAT 4 LAST\r\n\r\n.\r");
+    client.expect("250");
+    client.expect("250");
+    let delivery = server.deliveries().pop().unwrap();
+    assert_eq!(delivery.bytes().unwrap(), b"1\r\n.2\r\n.\r");
+
     // Without BINARYMIME a chunk is a text.
     client.ok("MAIL FROM:<a@b.example>");
     client.ok("RCPT TO:<alice@b.example>");
@@ -187,6 +200,26 @@ fn a_chunk_that_is_refused_is_passed_over() {
     client.send("BDAT 6\r\nQUIT\r\n");
     client.expect("502");
     client.ok("NOOP");
+}
+
+#[test]
+fn a_message_that_breaks_off_is_not_delivered() {
+    let server = smtp().start().unwrap();
+    for part in ["x\r\n", "x\r\n.", "x\r\n.\r"] {
+        let mut client = SmtpClient::greeted(&server);
+        client.begin("a@b.example", &["alice@b.example"]);
+        client.send(part);
+        drop(client);
+        assert!(server.wait_until(SECOND, |counters| counters.sessions == 0));
+        assert!(server.deliveries().is_empty());
+    }
+    let mut client = SmtpClient::greeted(&server);
+    client.ok("MAIL FROM:<a@b.example>");
+    client.ok("RCPT TO:<alice@b.example>");
+    client.send("BDAT 4 LAST\r\nx\r\n");
+    drop(client);
+    assert!(server.wait_until(SECOND, |counters| counters.sessions == 0));
+    assert!(server.deliveries().is_empty());
 }
 
 #[test]
