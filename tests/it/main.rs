@@ -101,6 +101,7 @@ mod servers;
 mod sharing;
 mod shutdown;
 mod slow_readers;
+mod smtp;
 mod streams;
 mod support;
 mod sweep;
