@@ -225,7 +225,9 @@ fn examine(server: &Server, mail: &Mail, case: &Case<'_>, user: &str) -> Played 
     let most = if case.mode == Mode::Never { 3 } else { 2 };
     assert!(accepted <= most, "{case}: {accepted} connections");
     server.faults_for(first).clear();
+    // A server that is slow may read the last command of an earlier connection now.
     played.commands = server.commands();
+    played.commands.retain(|one| one.connection >= first);
     played
 }
 
@@ -248,7 +250,13 @@ fn check_end(case: &Case<'_>, mail: &Mail, user: &str, played: &Played) {
         } else {
             1
         };
-        assert!(count <= most, "{case}: {} sent {count} times", step.name);
+        assert!(
+            count <= most,
+            "{case}: {} sent {count} times: {:?}, {:?}",
+            step.name,
+            played.results,
+            played.commands
+        );
     }
     // One cut breaks one call; the next one may meet the broken connection.
     let failed = played.results.iter().filter(|result| result.is_err());
