@@ -7,7 +7,8 @@ use std::time::Duration;
 use mailpool_test_server::{Builder, Message, Server};
 use native_tls::{Certificate, TlsConnector};
 
-pub(crate) const SECOND: Duration = Duration::from_secs(5);
+/// The longest wait for anything. A machine with much else to do takes its time.
+pub(crate) const SECOND: Duration = Duration::from_secs(30);
 
 pub(crate) trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
