@@ -2,6 +2,7 @@
 
 use crate::fixture::{DELAY, Fixture, headers_only};
 use crate::job::{Blocked, Client, Cost, Job, Order, Outcome, Result, Security, Target, median};
+use mailpool_test_postfix::SmtpSink;
 use mailpool_test_server as embedded;
 
 /// One line of the table.
@@ -34,7 +35,7 @@ pub(crate) struct Bench<'a> {
 type Measurement<'a> = (&'static str, fn(&Bench<'a>) -> Result<Vec<Row>>);
 
 pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
-    let measurements: [Measurement<'_>; 11] = [
+    let measurements: [Measurement<'_>; 12] = [
         ("create_connection", create_connection),
         ("open and authenticate", opening),
         ("overhead", overhead),
@@ -46,6 +47,7 @@ pub(crate) fn all(bench: &Bench<'_>) -> Result<Vec<Row>> {
         ("search", search),
         ("crowd", crowd),
         ("cancel", cancel),
+        ("large mail", large_mail),
     ];
     let mut rows = Vec::new();
     for (name, measure) in measurements {
@@ -385,4 +387,25 @@ fn cancel(_: &Bench<'_>) -> Result<Vec<Row>> {
         }
     }
     Ok(rows)
+}
+
+fn large_mail(_: &Bench<'_>) -> Result<Vec<Row>> {
+    let sink = match SmtpSink::builder().start() {
+        Ok(sink) => sink,
+        Err(reason) => {
+            eprintln!("no smtp-sink: {reason}");
+            return Ok(Vec::new());
+        }
+    };
+    let target = Target {
+        port: sink.address().port(),
+        ..Target::default()
+    };
+    let found = cost(Cost::LargeMail { mib: 100 }, &target)?;
+    let note = format!("{:.2} s", found.seconds);
+    let grown = found.figure("grown") / MIB;
+    let what = "memory that a message of 100 MiB, sent from a reader, adds";
+    Ok(vec![
+        row(what, grown, "MiB", Bound::AtMost(16.0)).note(note),
+    ])
 }

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use crate::fixture::Fixture;
+use mailpool_test_postfix::SmtpSink;
+
+use crate::fixture::{DELAY, Fixture};
 use crate::job::{Client, Job, Order, Outcome, Result, Target, median};
-use crate::peers::maildir;
+use crate::peers::{self, maildir};
+use crate::proxy;
 
 /// One line of the table.
 pub(crate) struct Row {
@@ -137,13 +140,112 @@ pub(crate) fn all(
             &far,
         ),
     ];
+    let sink = Sink::new()?;
     let mut rows = Vec::new();
-    for contest in contests {
+    for contest in contests.into_iter().chain(mail(sink.as_ref(), quick)) {
         if contest.job.contains(only) {
             rows.extend(contest.hold(rounds)?);
         }
     }
     Ok(rows)
+}
+
+/// smtp-sink, near and further away.
+struct Sink {
+    sink: SmtpSink,
+    near: Target,
+    far: Target,
+}
+
+impl Sink {
+    fn new() -> Result<Option<Self>> {
+        let sink = match SmtpSink::builder().start() {
+            Ok(sink) => sink,
+            Err(reason) => {
+                eprintln!("no smtp-sink: {reason}");
+                return Ok(None);
+            }
+        };
+        let near = Target {
+            port: sink.address().port(),
+            ..Target::default()
+        };
+        let far = Target {
+            port: proxy::start(sink.address(), DELAY)?,
+            ..Target::default()
+        };
+        Ok(Some(Self { sink, near, far }))
+    }
+}
+
+/// Messages of 5 KB to smtp-sink.
+fn mail(sink: Option<&Sink>, quick: bool) -> Vec<Contest<'_>> {
+    let Some(sink) = sink else {
+        return Vec::new();
+    };
+    let (many, few, far) = if quick {
+        (500, 20, 5)
+    } else {
+        (20_000, 200, 50)
+    };
+    let job = |messages, recipients, connections| Job::Mail {
+        messages,
+        recipients,
+        connections,
+    };
+    let ours = |messages, recipients, connections, target: &Target| {
+        by(Client::Ours, job(messages, recipients, connections), target)
+    };
+    // Of messages that take so long that few of them have to do.
+    let lettre = |at_least, messages, recipients, target: &Target, scale: f64| {
+        let measure = by(Client::Lettre, job(messages, recipients, 0), target);
+        let scaled = move || {
+            let outcome = measure()?;
+            Ok(Outcome::seconds(outcome.seconds * scale))
+        };
+        let name = "lettre".to_owned();
+        (name, at_least, Some(Box::new(scaled) as Measure<'_>))
+    };
+    let source = |at_least, sessions: u32| {
+        let address = sink.sink.address();
+        let measure = move || peers::mail::smtp_source(address, many, sessions);
+        let plural = if sessions == 1 { "" } else { "s" };
+        let name = format!("smtp-source, {sessions} session{plural}");
+        (name, at_least, Some(Box::new(measure) as Measure<'_>))
+    };
+    let scale = f64::from(many) / f64::from(few);
+    vec![
+        Contest {
+            job: "send 5 KB, one connection".to_owned(),
+            ours: ours(many, 1, 1, &sink.near),
+            others: vec![source(1.0, 1), lettre(20.0, few, 1, &sink.near, scale)],
+        },
+        Contest {
+            job: "send 5 KB, one connection, one after the other".to_owned(),
+            ours: ours(many, 1, 0, &sink.near),
+            others: vec![source(1.0, 1), lettre(20.0, few, 1, &sink.near, scale)],
+        },
+        Contest {
+            job: "send 5 KB, eight connections".to_owned(),
+            ours: ours(many, 1, 8, &sink.near),
+            others: vec![source(0.8, 8)],
+        },
+        Contest {
+            job: "send 5 KB, 10 ms each way, one after the other".to_owned(),
+            ours: ours(far, 1, 0, &sink.far),
+            others: vec![lettre(2.2, far, 1, &sink.far, 1.0)],
+        },
+        Contest {
+            job: "send 5 KB, 10 ms each way, ten recipients".to_owned(),
+            ours: ours(far, 10, 0, &sink.far),
+            others: vec![lettre(5.0, far, 10, &sink.far, 1.0)],
+        },
+        Contest {
+            job: "send 5 KB, 10 ms each way, in line on one connection".to_owned(),
+            ours: ours(far, 1, 1, &sink.far),
+            others: vec![lettre(3.0, far, 1, &sink.far, 1.0)],
+        },
+    ]
 }
 
 fn flags<'a>(job: &str, each: u32, at_least: f64, target: &Target) -> Contest<'a> {

@@ -38,6 +38,7 @@ pub(crate) enum Client {
     Ours,
     AsyncImap,
     RustImap,
+    Lettre,
 }
 
 /// What is measured.
@@ -54,6 +55,13 @@ pub(crate) enum Job {
         threads: u32,
         each: u32,
     },
+    /// `messages` messages of 5 KB.
+    Mail {
+        messages: u32,
+        recipients: u32,
+        /// Connections over which they are sent together; 0: one after the other by one caller.
+        connections: u32,
+    },
     Cost(Cost),
 }
 
@@ -62,17 +70,36 @@ pub(crate) enum Job {
 pub(crate) enum Cost {
     Warm,
     Opening,
-    Overhead { threads: u32 },
-    Floor { batch: u32 },
-    Idle { seconds: u64 },
+    Overhead {
+        threads: u32,
+    },
+    Floor {
+        batch: u32,
+    },
+    Idle {
+        seconds: u64,
+    },
     IdleMemory,
     Allocations,
     OneByOne,
     Streamed,
     Headers,
-    SearchAnswer { uids: u32, step: u32 },
-    Crowd { connections: usize, callers: usize },
-    Cancel { what: Blocked, tls: bool },
+    SearchAnswer {
+        uids: u32,
+        step: u32,
+    },
+    Crowd {
+        connections: usize,
+        callers: usize,
+    },
+    Cancel {
+        what: Blocked,
+        tls: bool,
+    },
+    /// Memory for a message that is sent from a reader.
+    LargeMail {
+        mib: u64,
+    },
 }
 
 /// Where a call waits that is cancelled.

@@ -124,6 +124,31 @@ fn child(order: &Order) -> Result<Outcome> {
         (Client::Ours, Job::FetchAll) => peers::ours::fetch_all(target),
         (Client::Ours, Job::Chunks { chunk }) => peers::ours::chunks(target, chunk),
         (Client::Ours, Job::Flags { threads, each }) => peers::ours::flags(target, threads, each),
+        (
+            Client::Ours,
+            Job::Mail {
+                messages,
+                recipients,
+                connections: 0,
+            },
+        ) => peers::mail::ours_single(target, messages, recipients),
+        (
+            Client::Ours,
+            Job::Mail {
+                messages,
+                recipients,
+                connections,
+            },
+        ) => peers::mail::ours_all(target, messages, recipients, connections),
+        (
+            Client::Lettre,
+            Job::Mail {
+                messages,
+                recipients,
+                ..
+            },
+        ) => peers::mail::lettre(target, messages, recipients),
+        (Client::Lettre, _) => Err("not measured".into()),
         (Client::Ours, Job::Cost(cost)) => costs::run(target, cost),
         (Client::AsyncImap, job) => peers::async_imap::run(target, job),
         (Client::RustImap, job) => peers::rust_imap::run(target, job),

@@ -21,9 +21,16 @@ use crate::protocol::smtp::session::Session;
 use crate::types::smtp::envelope::SmtpEnvelope;
 use crate::types::smtp::report::SendReport;
 
-/// Messages that one connection has under way: one whose end is answered, one whose envelope is,
-/// and one that waits for its turn.
-const DEPTH: usize = 3;
+/// Messages that one connection has under way at least: one whose end is answered, one whose
+/// envelope is, and one that waits for its turn.
+const FEW: usize = 3;
+
+/// Messages that one connection has under way at most, if they are small: so that its worker need
+/// not wake up for each of them.
+const MANY: usize = 16;
+
+/// Bytes of more than a few messages that one connection has under way.
+const AHEAD: usize = 512 * 1024;
 
 /// Messages after which a connection is given back, so that others who wait for one get theirs.
 const TURN: usize = 200;
@@ -145,7 +152,7 @@ impl<'a> BulkSend<'a> {
     ) -> Result<SendAllOutcome> {
         let client = &self.client;
         let connections = client.pool().quota_limit().saturating_sub(1).max(1);
-        let (jobs, next_job) = bounded::<Job>(connections * DEPTH);
+        let (jobs, next_job) = bounded::<Job>(connections * MANY);
         let (answers, next_answer) = unbounded::<Answer>();
         let abandoned = AtomicBool::new(false);
         let until = client.patience.begin_standing();
@@ -173,7 +180,7 @@ impl<'a> BulkSend<'a> {
             let mut workers = 0;
             let mut messages = messages.into_iter().enumerate();
             loop {
-                while desk.wants_more(connections) {
+                while desk.wants_more() {
                     match messages.next() {
                         Some((number, (envelope, message))) => {
                             desk.add(Job::new(number, envelope, message.into()));
@@ -190,7 +197,11 @@ impl<'a> BulkSend<'a> {
                     begin();
                 }
                 match desk.wait(&next_answer) {
-                    Some(Answer::Done(job, result)) => desk.take(job, result),
+                    Some(Answer::Done(done)) => {
+                        for (job, result) in done {
+                            desk.take(job, result);
+                        }
+                    }
                     // It has given its connection back; if there is more to do, another one
                     // takes its place.
                     Some(Answer::Left) => workers -= 1,
@@ -233,7 +244,7 @@ impl Job {
 
 /// What the workers tell.
 enum Answer {
-    Done(Job, Result<SendReport>),
+    Done(Vec<(Job, Result<SendReport>)>),
     /// A worker has ended.
     Left,
     /// The client's token may have been cancelled.
@@ -270,14 +281,42 @@ struct UnderWay {
     open: VecDeque<(Job, OperationReply<Session>, Until)>,
 }
 
+impl UnderWay {
+    fn bytes(&self) -> usize {
+        self.open.iter().map(|(job, ..)| job.message.len()).sum()
+    }
+
+    fn has_room(&self) -> bool {
+        let count = self.open.len();
+        count < FEW || (count < MANY && self.bytes() < AHEAD)
+    }
+
+    /// Waits for the first half of them. A connection answers in order, so that one wake-up
+    /// serves them all.
+    fn wait(&mut self) {
+        let half = self.open.len().div_ceil(2);
+        let mut last = None;
+        if let Some((job, reply, until)) = self.open.remove(half.saturating_sub(1)) {
+            last = Some((job, call::wait(reply, &until).and_then(report)));
+        }
+        let mut done = Vec::with_capacity(half);
+        for (job, reply, until) in self.open.drain(..half.saturating_sub(1)) {
+            done.push((job, call::wait(reply, &until).and_then(report)));
+        }
+        done.extend(last);
+        let _ = self.answers.send(Answer::Done(done));
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        for (job, mut reply, _) in self.open.drain(..) {
+        let panicked = self.open.drain(..).map(|(job, mut reply, _)| {
             let certainty = call::certainty(reply.abandon());
             let message = "while messages were sent".to_owned();
             let panic = Error::new(ErrorKind::TaskPanicked { message }, certainty);
-            let _ = self.answers.send(Answer::Done(job, Err(panic)));
-        }
+            (job, Err(panic))
+        });
+        let _ = self.answers.send(Answer::Done(panicked.collect()));
         let _ = self.answers.send(Answer::Left);
     }
 }
@@ -288,37 +327,38 @@ impl Line<'_> {
     fn work(&self, ready: Result<&SmtpClient>) {
         let mut under_way = UnderWay {
             answers: self.answers.clone(),
-            open: VecDeque::with_capacity(DEPTH),
+            open: VecDeque::with_capacity(MANY),
         };
         let client = match ready {
             Ok(client) => client,
             Err(error) => {
                 if let Ok(job) = self.jobs.try_recv() {
-                    let _ = self.answers.send(Answer::Done(job, Err(error)));
+                    self.answer(job, Err(error));
                 }
                 return;
             }
         };
         let mut begun = 0;
         loop {
-            while begun < TURN && under_way.open.len() < DEPTH {
+            while begun < TURN && under_way.has_room() {
                 let Some(job) = self.next(under_way.open.is_empty()) else {
                     break;
                 };
                 begun += 1;
                 match begin(client, &job) {
                     Ok((reply, until)) => under_way.open.push_back((job, reply, until)),
-                    Err(error) => {
-                        let _ = self.answers.send(Answer::Done(job, Err(error)));
-                    }
+                    Err(error) => self.answer(job, Err(error)),
                 }
             }
-            let Some((job, reply, until)) = under_way.open.pop_front() else {
+            if under_way.open.is_empty() {
                 return;
-            };
-            let result = call::wait(reply, &until).and_then(report);
-            let _ = self.answers.send(Answer::Done(job, result));
+            }
+            under_way.wait();
         }
+    }
+
+    fn answer(&self, job: Job, result: Result<SendReport>) {
+        let _ = self.answers.send(Answer::Done(vec![(job, result)]));
     }
 
     /// The next message. With `wait`, one that comes soon is waited for.
@@ -356,6 +396,9 @@ struct Desk<'a, 'c> {
     later: Vec<(Instant, Job, Error)>,
     /// Handed out and not answered.
     under_way: usize,
+    /// Bytes of the messages that wait or are under way.
+    bytes: usize,
+    connections: usize,
     /// There are no more messages.
     is_exhausted: bool,
     /// Nothing more is to be begun.
@@ -379,17 +422,24 @@ impl<'a, 'c> Desk<'a, 'c> {
             waiting: VecDeque::new(),
             later: Vec::new(),
             under_way: 0,
+            bytes: 0,
+            connections: 1,
             is_exhausted: false,
             is_over: false,
         }
     }
 
-    fn wants_more(&self, ahead: usize) -> bool {
-        !self.is_over && !self.is_exhausted && self.waiting.len() < ahead
+    /// Whether another message is to be taken: a few for each connection, more if they are small.
+    fn wants_more(&self) -> bool {
+        let taken = self.under_way + self.waiting.len();
+        let room = taken < self.connections * FEW
+            || (taken < self.connections * MANY && self.bytes < self.connections * AHEAD);
+        room && !self.is_over && !self.is_exhausted
     }
 
     fn add(&mut self, job: Job) {
         self.told.taken += 1;
+        self.bytes += job.message.len();
         self.waiting.push_back(job);
     }
 
@@ -415,6 +465,7 @@ impl<'a, 'c> Desk<'a, 'c> {
         self.later = later;
         let due: Vec<(Instant, Job, Error)> = due;
         for (_, job, _) in due {
+            self.bytes += job.message.len();
             self.waiting.push_front(job);
         }
         while let Some(job) = self.waiting.pop_front() {
@@ -444,6 +495,7 @@ impl<'a, 'c> Desk<'a, 'c> {
 
     fn take(&mut self, job: Job, result: Result<SendReport>) {
         self.under_way -= 1;
+        self.bytes = self.bytes.saturating_sub(job.message.len());
         match result {
             Ok(report) => {
                 self.told.succeeded += 1;

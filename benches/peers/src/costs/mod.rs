@@ -9,6 +9,7 @@ mod overhead;
 mod parsing;
 
 use crate::job::{Cost, Outcome, Result, Target};
+use crate::peers::mail;
 
 pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
     match cost {
@@ -24,6 +25,7 @@ pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
         Cost::Headers => parsing::headers(target),
         Cost::SearchAnswer { uids, step } => parsing::search_answer(uids, step),
         Cost::Cancel { what, tls } => cancel::cancel(what, tls),
+        Cost::LargeMail { mib } => mail::large(target, mib),
         Cost::Crowd {
             connections,
             callers,

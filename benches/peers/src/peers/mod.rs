@@ -1,6 +1,7 @@
 //! The same jobs, by each client in its own way.
 
 pub(crate) mod async_imap;
+pub(crate) mod mail;
 pub(crate) mod maildir;
 pub(crate) mod ours;
 pub(crate) mod rust_imap;
