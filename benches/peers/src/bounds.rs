@@ -173,6 +173,14 @@ fn floor(bench: &Bench<'_>) -> Result<Vec<Row>> {
         );
         rows.push(row(what, found.seconds * 1e6, "µs", Bound::None));
     }
+    for (name, target) in [
+        ("plain", bench.fixture.plain()),
+        ("TLS", bench.fixture.tls()),
+    ] {
+        let found = costs(bench.rounds, Cost::BareFetch, &target)?;
+        let what = format!("the server's own fetch of all, bare socket, thrown away, {name}");
+        rows.push(row(what, found.seconds * 1e3, "ms", Bound::None));
+    }
     Ok(rows)
 }
 

@@ -73,6 +73,8 @@ pub(crate) enum Cost {
     Overhead {
         threads: u32,
     },
+    /// All messages over a bare socket, thrown away as they come.
+    BareFetch,
     Floor {
         batch: u32,
     },

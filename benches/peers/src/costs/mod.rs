@@ -1,5 +1,6 @@
 //! What mailpool costs by itself: each in a process of its own.
 
+mod bare;
 mod cancel;
 mod crowd;
 mod idle;
@@ -17,6 +18,7 @@ pub(crate) fn run(target: &Target, cost: Cost) -> Result<Outcome> {
         Cost::Opening => opening::opening(target),
         Cost::Overhead { threads } => overhead::overhead(threads),
         Cost::Floor { batch } => overhead::floor(target, batch),
+        Cost::BareFetch => bare::fetch(target),
         Cost::Idle { seconds } => idle::wake_ups(target, seconds),
         Cost::IdleMemory => idle::memory(target),
         Cost::Allocations => memory::allocations(target),
