@@ -116,6 +116,8 @@ pub(super) struct EventLoop<P: Protocol> {
     /// It has served its time, and another one is to take its place.
     pub(super) leaving: Option<Leaving>,
     pub(super) ready_since: Instant,
+    /// The first operation that it can have begun since.
+    pub(super) first_operation: OperationId,
     pub(super) keep: Option<Keep>,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
@@ -171,6 +173,7 @@ impl<P: Protocol> EventLoop<P> {
             closing: None,
             leaving: None,
             ready_since: now,
+            first_operation: 0,
             keep: None,
             last_in: now,
             last_out: now,
@@ -426,6 +429,7 @@ impl<P: Protocol> EventLoop<P> {
             Output::Ready => {
                 self.ready = true;
                 self.ready_since = Instant::now();
+                self.first_operation = self.next_operation;
                 self.shared.counters.set_phase(None);
                 self.was_restored();
                 self.shared.set_readiness(Ok(()));

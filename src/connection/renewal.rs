@@ -31,7 +31,9 @@ impl<P: Protocol> EventLoop<P> {
             return false;
         }
         let age = self.ready_since.elapsed();
-        let is_old = self.settings.max_age.is_some_and(|most| age >= most);
+        // One that has not been of use yet is: however short its time, there is progress.
+        let was_used = self.next_operation > self.first_operation;
+        let is_old = was_used && self.settings.max_age.is_some_and(|most| age >= most);
         // Inside an exclusive session it may mean something else on another connection.
         self.protocol.is_worn() || (is_old && !self.queue.is_owned())
     }

@@ -28,10 +28,12 @@ impl<P: Protocol> EventLoop<P> {
             let due = self.hooks.housekeeping(self.shared.id, now);
             return Ok(Some(earlier(self.open_by, due)));
         }
+        let leaving = self.leaving.as_ref().and_then(|leaving| leaving.until);
         if let Some(closing) = &self.closing {
             return match closing.deadline {
                 Some(deadline) if now >= deadline => Ok(None),
-                deadline => Ok(Some(deadline)),
+                // The goodbye of a connection that is being left is not waited for any longer.
+                deadline => Ok(Some(earlier(deadline, leaving))),
             };
         }
         let free = self.queue.is_empty()
@@ -53,11 +55,7 @@ impl<P: Protocol> EventLoop<P> {
         until = earlier(until, self.hooks.housekeeping(self.shared.id, now));
         until = earlier(until, self.keep_alive(now));
         until = earlier(until, self.stalled(now)?);
-        until = earlier(
-            until,
-            self.leaving.as_ref().and_then(|leaving| leaving.until),
-        );
-        Ok(Some(until))
+        Ok(Some(earlier(until, leaving)))
     }
 
     /// Ends the connection when it has been parked for its time.

@@ -144,7 +144,13 @@ impl Transport {
         while !buffer.is_empty() {
             let result = match self {
                 Self::Plain(stream) => stream.write_vectored(&buffer.slices()),
-                Self::Tls(stream) => stream.write(buffer.front()),
+                Self::Tls(stream) => {
+                    let front = buffer.front();
+                    let offered = front.len();
+                    let result = stream.write(front);
+                    buffer.offer(result.as_ref().map_or(offered, |_| 0));
+                    result
+                }
                 Self::Handshaking(_) => return Ok(false),
                 Self::Closed => return Err(io::ErrorKind::NotConnected.into()),
             };

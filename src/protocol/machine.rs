@@ -103,8 +103,8 @@ pub(crate) trait Protocol: Send + Sized + 'static {
 
     /// Takes the operations out that may be carried out on another connection, now that this
     /// one has broken: those of which the server has seen nothing, and those that may be
-    /// repeated, without what their callers have had of them. `written`: how many bytes have been
-    /// given to the socket. What has an end all the same is told by `poll`.
+    /// repeated, without what their callers have had of them. `written`: how many bytes may have
+    /// left; what was appended behind them has not. What has an end all the same is told by `poll`.
     fn salvage(&mut self, written: u64) -> Vec<Salvaged<Self>>;
 
     /// What a failure means for the next attempt to connect.

@@ -23,6 +23,8 @@ pub(crate) struct SendBuffer {
     len: usize,
     /// All bytes that were ever appended.
     total: u64,
+    /// How many of them may have left.
+    offered: u64,
 }
 
 impl SendBuffer {
@@ -62,9 +64,17 @@ impl SendBuffer {
         self.total
     }
 
-    /// How many of them have been written.
+    /// How many of them may have left: those that have been written, and those that a layer below
+    /// has been offered and may have kept.
     pub(crate) fn written(&self) -> u64 {
-        self.total - self.len as u64
+        self.offered.max(self.total - self.len as u64)
+    }
+
+    /// Says that `count` bytes have been offered to a layer that takes them its own way: TLS makes
+    /// a record of what it then says it has not taken, and may send that with its last words.
+    pub(crate) fn offer(&mut self, count: usize) {
+        let end = self.total - self.len as u64 + count.min(self.len) as u64;
+        self.offered = self.offered.max(end);
     }
 
     /// The bytes to write next, as one slice.
@@ -140,6 +150,23 @@ mod tests {
         assert_eq!(slices.len(), 3);
         assert_eq!(&*slices[0], b"A1 NOOP\r\nA2 NOOP\r\n");
         assert_eq!(slices[1].as_ptr(), large.as_ptr());
+    }
+
+    #[test]
+    fn what_a_layer_below_may_have_kept_counts_as_written() {
+        let mut buffer = SendBuffer::new();
+        buffer.put(b"A1 NOOP\r\n");
+        assert_eq!(buffer.written(), 0);
+        buffer.advance(2);
+        assert_eq!(buffer.written(), 2);
+        buffer.offer(4);
+        assert_eq!(buffer.written(), 6);
+        // Offered with less behind it, or taken: that changes nothing.
+        buffer.offer(1);
+        buffer.advance(3);
+        assert_eq!(buffer.written(), 6);
+        buffer.offer(100);
+        assert_eq!((buffer.written(), buffer.appended()), (9, 9));
     }
 
     #[test]

@@ -239,3 +239,54 @@ fn a_no_to_what_has_been_done_in_part_is_no_rejection() {
         assert_eq!(error.certainty(), Certainty::MaybeExecuted, "{error:?}");
     });
 }
+
+/// A client that opens its connection anew after each message, and the server that it sends to.
+fn renewing(
+    change: impl FnOnce(SmtpClientBuilder) -> SmtpClientBuilder,
+) -> (mailpool_test_server::Server, SmtpClient, SmtpEnvelope) {
+    let server = mailpool_test_server::Server::builder()
+        .protocol(mailpool_test_server::Protocol::Smtp)
+        .start()
+        .unwrap();
+    let client = SmtpClient::builder("127.0.0.1")
+        .port(server.port())
+        .security(Security::None)
+        .timeout(LONG);
+    let client = change(client).connect().unwrap();
+    let envelope = SmtpEnvelope::new("alice@example.org", ["bob@example.net"]).unwrap();
+    (server, client, envelope)
+}
+
+#[test]
+fn a_connection_that_may_not_grow_old_is_used_once_all_the_same() {
+    bounded(|| {
+        let (server, client, envelope) = renewing(|it| it.max_connection_age(Duration::ZERO));
+        for _ in 0..3 {
+            let (client, envelope) = (client.clone(), envelope.clone());
+            let report = soon("send", move || client.send(&envelope, "x: y\r\n\r\n"));
+            assert!(report.unwrap().is_complete());
+        }
+        assert_eq!(server.deliveries().len(), 3);
+        assert_eq!(server.counters().accepted, 3);
+    });
+}
+
+#[test]
+fn a_server_that_does_not_answer_a_goodbye_does_not_hold_up_the_shutdown() {
+    bounded(|| {
+        let (server, client, envelope) = renewing(|it| it.max_messages_per_connection(1));
+        assert!(
+            client
+                .send(&envelope, "x: y\r\n\r\n")
+                .unwrap()
+                .is_complete()
+        );
+        server.faults_for(1).hold("QUIT");
+        let other = client.clone();
+        let second = std::thread::spawn(move || other.send(&envelope, "x: y\r\n\r\n"));
+        until_received(&server, "QUIT", 1);
+        soon("shutdown", move || client.shutdown(Duration::MAX)).unwrap();
+        let error = second.join().unwrap().unwrap_err();
+        assert_eq!(error.certainty(), Certainty::NotSent);
+    });
+}

@@ -110,8 +110,8 @@ impl SmtpClientBuilder {
         self
     }
 
-    /// How long a connection is used before a new one takes its place for the next message.
-    /// Default: 10 minutes; `None`: no limit.
+    /// How long a connection is used before a new one takes its place for the next message. Each
+    /// is used for one at least. Default: 10 minutes; `None`: no limit.
     pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self

@@ -178,16 +178,16 @@ impl Polled {
         if self.known.is_some() && self.status.as_ref() == Some(&status) {
             return Ok(true);
         }
-        let before = self.known.take();
-        let request = Request::Follow(Follow {
-            known: before.clone(),
-            once: true,
-            poll: options.poll(),
-            renew: options.renew(),
-        });
         let client = &self.mailbox.client;
-        let operation = self.mailbox.operation(None, request)?;
-        let mut reply = call::submit(client.pool(), operation)?;
+        let (mut reply, before) = begin(&mut self.known, |known| {
+            let request = Request::Follow(Follow {
+                known,
+                once: true,
+                poll: options.poll(),
+                renew: options.renew(),
+            });
+            call::submit(client.pool(), self.mailbox.operation(None, request)?)
+        })?;
         let mut has_told = false;
         loop {
             let until = client.patience.begin();
@@ -217,6 +217,16 @@ impl Polled {
     }
 }
 
+/// Takes what is known out and begins with it. Where that fails nothing has been told, and it
+/// stays known.
+fn begin<K: Clone, R>(
+    known: &mut Option<K>,
+    submit: impl FnOnce(Option<K>) -> Result<R>,
+) -> Result<(R, Option<K>)> {
+    let begun = submit(known.clone())?;
+    Ok((begun, known.take()))
+}
+
 /// A connection of the watcher's own, as long as it may take to get one; `None` with a quota of 1.
 fn own_connection(client: &ImapClient) -> Result<Option<ConnectionScope>> {
     if client.pool().quota_limit() <= 1 {
@@ -228,4 +238,23 @@ fn own_connection(client: &ImapClient) -> Result<Option<ConnectionScope>> {
 /// Whether nothing can be watched any more.
 fn is_the_end(error: &Error) -> bool {
     error.is_cancelled() || matches!(error.kind(), ErrorKind::ShutDown)
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use crate::error::Certainty;
+
+    #[test]
+    fn what_is_known_survives_a_look_that_does_not_begin() {
+        let mut known = Some(7);
+        let failed = begin(&mut known, |given| -> Result<()> {
+            assert_eq!(given, Some(7));
+            Err(Error::new(ErrorKind::CreatingThread, Certainty::NotSent))
+        });
+        assert!(failed.is_err());
+        assert_eq!(known, Some(7), "the next event would say that it begins");
+        let (_, before) = begin(&mut known, |_| Ok(())).unwrap();
+        assert_eq!((before, known), (Some(7), None));
+    }
 }

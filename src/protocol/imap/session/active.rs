@@ -57,8 +57,8 @@ pub(super) struct Active {
     pub steps: Option<Steps>,
     /// What its searches have found.
     pub gathered: Vec<(u32, u32)>,
-    /// Its own commands have been handed out to be written.
-    pub sent: bool,
+    /// Its own commands have been handed out to be written, and this is the tag of the first.
+    pub first_tag: Option<u64>,
     /// One of its own commands has succeeded.
     pub begun: bool,
     /// Bytes of the responses that its result is made of.
@@ -124,7 +124,7 @@ impl Session {
                 outstanding: 0,
                 steps: None,
                 gathered: Vec::new(),
-                sent: false,
+                first_tag: None,
                 begun: false,
                 held: 0,
                 failure: None,
@@ -213,8 +213,9 @@ impl Session {
             }
             return;
         }
+        let next_tag = self.next_tag;
         if let Some(active) = self.active.get_mut(&id) {
-            active.sent = true;
+            active.first_tag = Some(next_tag);
         }
         for (kind, line) in commands {
             let target = match &kind {

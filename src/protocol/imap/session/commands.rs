@@ -145,6 +145,8 @@ pub(super) struct Writer {
     lines: VecDeque<Outgoing>,
     /// The command at the front has announced a literal and waits for `+`.
     waiting: bool,
+    /// The tags of the commands that may not have left, and where they begin in what is written.
+    starts: VecDeque<(u64, u64)>,
 }
 
 struct Outgoing {
@@ -194,6 +196,20 @@ impl Writer {
         front.tag
     }
 
+    /// Whether the server has seen nothing of a command, when `written` bytes may have left.
+    pub(super) fn is_unseen(&self, tag: u64, written: u64) -> bool {
+        let mut starts = self.starts.iter();
+        let mut lines = self.lines.iter();
+        starts.any(|(one, at)| *one == tag && *at >= written)
+            || lines.any(|line| line.tag == Some(tag) && !line.begun)
+    }
+
+    /// Whether nothing is kept of commands that have left long ago.
+    #[cfg(test)]
+    pub(super) fn is_short(&self) -> bool {
+        self.starts.len() <= 1
+    }
+
     /// The server has asked for the literal. `false`: nothing waits for that.
     pub(super) fn go_on(&mut self) -> bool {
         std::mem::take(&mut self.waiting)
@@ -207,6 +223,10 @@ impl Writer {
 
     /// Writes as much as may be written now.
     pub(super) fn flush(&mut self, output: &mut SendBuffer, capabilities: &Capabilities) {
+        let written = output.written();
+        while self.starts.front().is_some_and(|(_, at)| *at < written) {
+            self.starts.pop_front();
+        }
         while !self.waiting {
             let Some(front) = self.lines.front_mut() else {
                 return;
@@ -214,6 +234,7 @@ impl Writer {
             if !front.begun {
                 front.begun = true;
                 if let Some(tag) = front.tag {
+                    self.starts.push_back((tag, output.appended()));
                     output.put(tag_text(tag).as_bytes());
                     output.put(b" ");
                 }

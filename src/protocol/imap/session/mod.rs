@@ -266,8 +266,8 @@ impl Protocol for Session {
         self.follow_elapsed(now, free)
     }
 
-    fn salvage(&mut self, _: u64) -> Vec<Salvaged<Self>> {
-        self.salvage_operations()
+    fn salvage(&mut self, written: u64) -> Vec<Salvaged<Self>> {
+        self.salvage_operations(written)
     }
 
     fn verdict(failure: &Failure) -> Verdict {

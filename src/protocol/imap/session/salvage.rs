@@ -15,8 +15,9 @@ use crate::types::range_set::RangeSet;
 use crate::types::response_code::ResponseCode;
 
 impl Session {
-    /// The operations that may be carried out on another connection.
-    pub(super) fn salvage_operations(&mut self) -> Vec<Salvaged<Self>> {
+    /// The operations that may be carried out on another connection, when `written` bytes may
+    /// have left on this one.
+    pub(super) fn salvage_operations(&mut self, written: u64) -> Vec<Salvaged<Self>> {
         let active = std::mem::take(&mut self.active);
         let mut salvaged: Vec<_> = self.salvage_follow().into_iter().collect();
         for (id, active) in active {
@@ -24,14 +25,18 @@ impl Session {
                 continue;
             }
             let mut operation = active.operation;
-            if active.sent && !self.may_be_repeated(id, &mut operation) {
+            // What has gone through the gate may still be waiting for the socket.
+            let sent = active
+                .first_tag
+                .is_some_and(|tag| !self.writer.is_unseen(tag, written));
+            if sent && !self.may_be_repeated(id, &mut operation) {
                 continue;
             }
             salvaged.push(Salvaged {
                 id,
                 again: Some(operation),
-                sent: active.sent,
-                undone: !active.sent,
+                sent,
+                undone: !sent,
             });
         }
         salvaged

@@ -50,7 +50,7 @@ impl Session {
                 }
                 if !is_done(&reply) {
                     expect_refusal("BDAT", &reply)?;
-                    self.refuse_round(id, "BDAT", &reply, true);
+                    self.chunk_refused(id, &reply);
                 }
             }
             Expected::End(id) => {

@@ -231,12 +231,11 @@ impl Protocol for Session {
         match operation {
             Operation::Capabilities => true,
             Operation::Send(_) if self.pipelines() => {
-                let sent = |one: &Transaction| one.stage == Stage::Sent;
                 // Behind VRFY and EXPN nothing may follow (RFC 2920 §3.1).
                 self.simple.is_empty()
                     && self.asked.is_none()
                     && self.transactions.len() < 2
-                    && self.transactions.iter().all(sent)
+                    && self.transactions.iter().all(Transaction::is_sent)
             }
             _ => self.is_quiet() && self.simple.is_empty(),
         }

@@ -69,6 +69,8 @@ pub(super) struct Transaction {
     end: Option<u64>,
     /// Replies for single recipients that are to come (LMTP).
     open_ends: usize,
+    /// Behind the end of the message nobody is left for another round.
+    is_last_round: bool,
     /// The server has said that it did not take the message.
     pub is_undone: bool,
     /// Its sender has given up.
@@ -94,6 +96,7 @@ impl Transaction {
             chunks: 0,
             end: None,
             open_ends: 0,
+            is_last_round: false,
             is_undone: false,
             given_up: false,
             was_begun: false,
@@ -109,6 +112,12 @@ impl Transaction {
     /// Whether the message can be sent to some recipients now and to others later.
     pub(super) fn may_have_rounds(&self) -> bool {
         matches!(self.mail.content, Content::Whole(_))
+    }
+
+    /// Whether all of it has been written, and no other round follows: then the next message may
+    /// begin behind it.
+    pub(super) fn is_sent(&self) -> bool {
+        self.stage == Stage::Sent && self.is_last_round
     }
 
     /// Whether there is more to write as soon as there is room.
@@ -153,7 +162,7 @@ impl Session {
         let pipelines = self.pipelines();
         let may_write = pipelines || self.expected.is_empty();
         let is_first = self.transactions.front().is_some_and(|one| one.id == id);
-        let ahead = self.transactions.front().map(|one| one.stage);
+        let may_follow = self.transactions.front().is_some_and(Transaction::is_sent);
         let Some(transaction) = self.transaction(id) else {
             return false;
         };
@@ -163,7 +172,7 @@ impl Session {
                     self.withdraw(id, false);
                     return true;
                 }
-                if !may_write || !(is_first || ahead == Some(Stage::Sent)) {
+                if !may_write || !(is_first || may_follow) {
                     return false;
                 }
                 self.begin_round(id);
@@ -470,6 +479,9 @@ impl Session {
         }
         transaction.end = Some(output.appended());
         transaction.stage = Stage::Sent;
+        let left = transaction.open_recipients().len();
+        transaction.is_last_round =
+            !transaction.may_have_rounds() || left == transaction.accepted.len();
         let accepted = transaction.accepted.clone();
         transaction.open_ends = if lmtp { accepted.len() } else { 1 };
         if lmtp {
@@ -509,6 +521,19 @@ impl Session {
         }
         self.transactions.retain(|one| one.id != id);
         self.outputs.push_back(Output::Withdrawn(id));
+    }
+
+    /// A BDAT that is not the last one was refused. RSET makes good for it, unless the end of the
+    /// message is on its way already: then RSET would take back the envelope of the message behind
+    /// it, and with LMTP nobody knows for how many recipients the end will be answered.
+    pub(super) fn chunk_refused(&mut self, id: OperationId, reply: &SmtpReply) {
+        let lmtp = self.config.lmtp;
+        let is_followed = lmtp || self.transactions.len() > 1;
+        let too_late = self
+            .transaction(id)
+            .is_some_and(|one| one.stage == Stage::Sent && is_followed);
+        self.broken_off |= too_late;
+        self.refuse_round(id, "BDAT", reply, !too_late);
     }
 
     /// The reply to the end of a message, for one recipient or for all of the round.
@@ -600,14 +625,17 @@ impl Session {
                     .push_back(Output::End(id, Ok(End::Sent(report))));
                 continue;
             }
-            let undone = undone && !mail.anybody_accepted();
-            // Of those that are open the server has not heard, or has not taken them.
-            let again = open && mail.content.is_untouched();
+            // Of those that are open the server has not heard, or has not taken them. But where
+            // nobody is known to have it and somebody may, a refusal of the others would be told
+            // as one of the whole.
+            let has_it = mail.anybody_accepted();
+            let is_told = undone || has_it;
+            let again = open && is_told && mail.content.is_untouched();
             salvaged.push(Salvaged {
                 id,
                 again: again.then(|| Operation::Send(Box::new(mail))),
                 sent: transaction.was_begun,
-                undone,
+                undone: undone && !has_it,
             });
         }
         salvaged

@@ -158,6 +158,18 @@ fn a_later_round_goes_on_elsewhere() {
 }
 
 #[test]
+fn who_may_have_it_is_not_forgotten_for_those_who_are_left() {
+    // The first round breaks behind its end, with another one to come: were the others refused
+    // then, the whole would count as refused.
+    let mut rig = Rig::ready(config(), &["PIPELINING", "LIMITS RCPTMAX=1"], 1);
+    rig.send(to(&["a", "b"]), "x: y\r\n\r\n");
+    rig.server("250 ok\r\n250 ok\r\n|354 go\r\n");
+    rig.client();
+    let one = salvaged(&mut rig).remove(0);
+    assert!(one.again.is_none() && !one.undone);
+}
+
+#[test]
 fn a_sender_who_gives_up_in_time_sends_nothing() {
     // Before anything was written, and at each step until the message.
     for dialogue in ["", "250 ok\r\n", "250 ok\r\n250 ok\r\n"] {

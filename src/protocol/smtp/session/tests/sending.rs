@@ -442,3 +442,23 @@ fn a_reply_that_a_command_does_not_have_ends_the_connection() {
         );
     }
 }
+
+#[test]
+fn the_next_message_waits_for_the_last_round_of_the_one_before() {
+    for step in STEPS {
+        let mut rig = Rig::ready(config(), &["PIPELINING", "LIMITS RCPTMAX=1"], step);
+        let first = rig.send(to(&["a", "b"]), "1: 1\r\n\r\n");
+        rig.server("250 ok\r\n250 ok\r\n|354 go\r\n");
+        // Its second round begins with MAIL: behind another MAIL that would be refused.
+        assert!(!rig.session.accepts(&mail(to(&["carol"]), "")));
+        rig.server("250 a has it\r\n|250 ok\r\n250 ok\r\n|354 go\r\n");
+        let second = rig.send(to(&["carol"]), "2: 2\r\n\r\n");
+        assert!(
+            rig.client()
+                .ends_with(".\r\nMAIL FROM:<alice@example.org>\r\nRCPT TO:<carol@example.net>\r\n")
+        );
+        rig.server("250 b has it\r\n250 ok\r\n250 ok\r\n|354 go\r\n|250 second\r\n");
+        assert_eq!(rig.report(first).len(), 2);
+        assert_eq!(rig.report(second).len(), 1);
+    }
+}

@@ -157,6 +157,47 @@ fn a_refused_chunk_ends_the_message_and_its_reader() {
     assert!(rig.session.is_quiet());
 }
 
+/// The client has sent everything when the server refuses the first chunk.
+fn refused_too_late(lmtp: bool) -> (Rig, OperationId) {
+    let config = Config { lmtp, ..config() };
+    let mut rig = Rig::ready(config, &["PIPELINING", "CHUNKING", "8BITMIME"], 1);
+    let (id, tap) = stream(&mut rig);
+    rig.server("250 ok\r\n250 ok\r\n");
+    pour(&mut rig, &tap, "one").unwrap();
+    close(&mut rig, &tap, Pull::End).unwrap();
+    assert!(rig.client().ends_with("BDAT 0 LAST\r\n"));
+    (rig, id)
+}
+
+#[test]
+fn a_chunk_that_is_refused_behind_the_end_does_not_cost_the_next_message_its_envelope() {
+    // RSET would come behind the envelope of the next message, and take that back.
+    let (mut rig, first) = refused_too_late(false);
+    let second = rig.send(to(&["carol"]), "2: 2\r\n\r\n");
+    assert!(rig.client().ends_with("RCPT TO:<carol@example.net>\r\n"));
+    let result = rig.server_says("552 5.3.4 too big\r\n");
+    assert!(matches!(result, Err(Failure::BrokenOff)), "{result:?}");
+    assert!(matches!(rig.failure(first), Failure::Refused { .. }));
+    let left = rig.session.salvage(rig.output.written());
+    let left: Vec<_> = left.iter().map(|one| (one.id, one.undone)).collect();
+    assert_eq!(left, [(second, true)]);
+    // With nothing behind it RSET will do.
+    let (mut rig, id) = refused_too_late(false);
+    rig.server("552 5.3.4 too big\r\n503 no\r\n503 no\r\n");
+    rig.expect("RSET\r\n");
+    assert!(matches!(rig.failure(id), Failure::Refused { .. }));
+    rig.server("250 ok\r\n");
+    assert!(rig.session.is_quiet());
+}
+
+#[test]
+fn with_lmtp_a_refused_chunk_leaves_the_number_of_answers_open() {
+    let (mut rig, id) = refused_too_late(true);
+    let result = rig.server_says("552 5.3.4 too big\r\n");
+    assert!(matches!(result, Err(Failure::BrokenOff)), "{result:?}");
+    assert!(matches!(rig.failure(id), Failure::Refused { .. }));
+}
+
 #[test]
 fn a_source_that_fails_takes_its_message_back() {
     let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], 1);
