@@ -231,7 +231,8 @@ impl Protocol for Session {
         match operation {
             Operation::Capabilities => true,
             Operation::Send(_) if self.pipelines() => {
-                let sent = |one: &Transaction| one.stage == Stage::Sent;
+                // A refused chunk is followed by RSET, which must not meet the next envelope.
+                let sent = |one: &Transaction| one.stage == Stage::Sent && one.chunks == 0;
                 // Behind VRFY and EXPN nothing may follow (RFC 2920 §3.1).
                 self.simple.is_empty()
                     && self.asked.is_none()

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::super::operation::{Failure, Mail, Operation};
 use super::super::{Config, Session};
-use super::rig::{Rig, STEPS, config, to};
+use super::rig::{Rig, STEPS, config, mail, to};
 use crate::protocol::machine::{OperationId, Protocol};
 use crate::protocol::smtp::content::{Content, ContentSource, Pull};
 use crate::wire::outgoing::{Cleaner, Lines};
@@ -155,6 +155,43 @@ fn a_refused_chunk_ends_the_message_and_its_reader() {
     assert!(tap.lock().unwrap().dropped);
     rig.server("250 ok\r\n");
     assert!(rig.session.is_quiet());
+}
+
+#[test]
+fn a_chunk_that_is_refused_late_does_not_reset_the_next_message() {
+    for step in STEPS {
+        let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], step);
+        pour(&mut rig, &tap, "one").unwrap();
+        close(&mut rig, &tap, Pull::End).unwrap();
+        rig.expect("BDAT 2\r\n\r\nBDAT 5\r\none\r\nBDAT 0 LAST\r\n");
+        let next = || mail(to(&["carol"]), "next\r\n");
+        // A refusal has RSET for an answer, and that would be behind the next MAIL.
+        assert!(!rig.session.accepts(&next()));
+        rig.server("250 ok\r\n");
+        assert!(!rig.session.accepts(&next()));
+        rig.server("552 5.3.4 too big\r\n");
+        rig.expect("RSET\r\n");
+        let carol = rig.submit(next());
+        rig.expect("MAIL FROM:<alice@example.org>\r\nRCPT TO:<carol@example.net>\r\n");
+        rig.server("503 5.5.1 no\r\n250 reset\r\n250 ok\r\n250 ok\r\n");
+        rig.expect("BDAT 6 LAST\r\nnext\r\n");
+        rig.server("250 taken\r\n");
+        assert_eq!(rig.report(carol).len(), 1);
+        assert!(matches!(
+            rig.failure(id),
+            Failure::Refused { verb: "BDAT", .. }
+        ));
+    }
+    // When they are answered, the next one goes out beside the end of this one.
+    let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], 1);
+    pour(&mut rig, &tap, "one").unwrap();
+    close(&mut rig, &tap, Pull::End).unwrap();
+    rig.client();
+    rig.server("250 ok\r\n250 ok\r\n");
+    rig.send(to(&["carol"]), "next\r\n");
+    rig.expect("MAIL FROM:<alice@example.org>\r\nRCPT TO:<carol@example.net>\r\n");
+    rig.server("250 taken\r\n");
+    assert_eq!(rig.report(id).len(), 1);
 }
 
 #[test]
