@@ -65,6 +65,8 @@ pub(super) struct Transaction {
     next: usize,
     /// BDAT commands that have not been answered.
     pub chunks: usize,
+    /// The source of the message has given its last piece.
+    is_exhausted: bool,
     /// Where the message ends in what is written to the connection.
     end: Option<u64>,
     /// Replies for single recipients that are to come (LMTP).
@@ -92,6 +94,7 @@ impl Transaction {
             chunking: false,
             next: 0,
             chunks: 0,
+            is_exhausted: false,
             end: None,
             open_ends: 0,
             is_undone: false,
@@ -425,6 +428,19 @@ impl Session {
                 }
             }
             Content::Stream(source) => loop {
+                if transaction.is_exhausted {
+                    // Where a chunk was refused, it is not said how many replies the last one has.
+                    if chunking && lmtp && transaction.chunks > 0 {
+                        break false;
+                    }
+                    if !gate.write(id) {
+                        return Filled::BrokenOff;
+                    }
+                    if chunking {
+                        output.put(command::bdat(0, true).as_bytes());
+                    }
+                    break true;
+                }
                 if output.len() >= AHEAD || (chunking && !pipelines && unanswered > 0) {
                     break false;
                 }
@@ -450,15 +466,7 @@ impl Session {
                     }
                     Pull::NotYet => break false,
                     Pull::Broken => return Filled::BrokenOff,
-                    Pull::End => {
-                        if !gate.write(id) {
-                            return Filled::BrokenOff;
-                        }
-                        if chunking {
-                            output.put(command::bdat(0, true).as_bytes());
-                        }
-                        break true;
-                    }
+                    Pull::End => transaction.is_exhausted = true,
                 }
             },
         };

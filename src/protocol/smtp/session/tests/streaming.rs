@@ -194,6 +194,45 @@ fn a_chunk_that_is_refused_late_does_not_reset_the_next_message() {
     assert_eq!(rig.report(id).len(), 1);
 }
 
+/// A chunk that was refused takes the message back before anybody can answer for a recipient.
+#[test]
+fn lmtp_has_its_last_chunk_when_the_others_are_answered() {
+    let lmtp = || Config {
+        lmtp: true,
+        ..config()
+    };
+    for step in STEPS {
+        for refused in [false, true] {
+            let keywords = ["PIPELINING", "CHUNKING", "8BITMIME"];
+            let mut rig = Rig::ready(lmtp(), &keywords, step);
+            let tap = Arc::new(Mutex::new(Tap::default()));
+            let content = Content::Stream(Box::new(Source(Arc::clone(&tap))));
+            let mail = Mail::new(to(&["bob", "carol"]).into(), content);
+            let id = rig.submit(Operation::Send(Box::new(mail)));
+            rig.server("250 ok\r\n250 ok\r\n250 ok\r\n");
+            rig.client();
+            pour(&mut rig, &tap, "one").unwrap();
+            close(&mut rig, &tap, Pull::End).unwrap();
+            rig.expect("BDAT 2\r\n\r\nBDAT 5\r\none\r\n");
+            rig.server("250 ok\r\n");
+            rig.expect("");
+            assert!(!rig.session.is_held_back());
+            if refused {
+                rig.server("452 4.3.1 full\r\n");
+                rig.expect("RSET\r\n");
+                rig.server("250 ok\r\n");
+                assert!(rig.failure(id).to_string().contains("BDAT"));
+            } else {
+                rig.server("250 ok\r\n");
+                rig.expect("BDAT 0 LAST\r\n");
+                rig.server("250 ok\r\n452 full\r\n");
+                assert_eq!(rig.report(id).len(), 2);
+            }
+            assert!(rig.session.is_quiet());
+        }
+    }
+}
+
 #[test]
 fn a_source_that_fails_takes_its_message_back() {
     let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], 1);
