@@ -8,10 +8,12 @@
 //! | `pipelining.rs` | many messages in line, from many threads and over many connections |
 //! | `sinks.rs` | servers that lack something, refuse or hang up at each command |
 //! | `extensions.rs` | DSN, SMTPUTF8, VRFY and what Postfix offers |
+//! | `giving_up.rs` | senders that give up in the middle of a message |
 //! | `killed.rs` | servers that are killed while messages are sent |
 
 mod bytes;
 mod extensions;
+mod giving_up;
 mod killed;
 mod pipelining;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
-use mailpool::{Backoff, Certainty, ErrorKind, OutgoingMessage};
+use mailpool::{Backoff, CancelToken, Certainty, ErrorKind, OutgoingMessage};
 
 use super::setup::{builder, server, to};
 
@@ -19,6 +19,41 @@ impl Read for Failing {
             return Err(io::Error::other("the disk is gone"));
         }
         Ok(count)
+    }
+}
+
+/// Has its message cancelled and ends.
+struct Cancelling<'t>(&'t CancelToken, usize);
+
+impl Read for Cancelling<'_> {
+    fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.0.cancel();
+        let count = self.1.min(room.len());
+        self.1 -= count;
+        room[..count].fill(b'\n');
+        Ok(count)
+    }
+}
+
+/// The connection is faster than the reader: there is always room for more.
+#[test]
+fn a_message_is_cancelled_although_nothing_is_waited_for() {
+    for without in ["", "CHUNKING"] {
+        let server = server().without(without).start().unwrap();
+        let client = builder(&server).connect().unwrap();
+        for size in [10, 100_000] {
+            let token = CancelToken::new();
+            let mut reader = Cancelling(&token, size);
+            let error = client
+                .with_cancel(&token)
+                .send(&to(&["bob"]), OutgoingMessage::reader(&mut reader))
+                .unwrap_err();
+            assert!(error.is_cancelled(), "{error:?}");
+            assert_eq!(error.certainty(), Certainty::NotSent);
+            assert!(reader.1 > 0 || size == 10, "it was read to its end");
+        }
+        let _ = client.send(&to(&["bob"]), "Subject: x\r\n\r\n").unwrap();
+        assert_eq!(server.deliveries().len(), 1);
     }
 }
 
