@@ -170,6 +170,14 @@ impl<P: Protocol> EventLoop<P> {
         if !self.is_wanted() {
             return Err(failure);
         }
+        if verdict::<P>(&failure) == Verdict::OwnDoing {
+            // It was not lost: nobody is to wait, or to be told, because of it.
+            self.recovery.is_renewal = true;
+            self.broken.tell(&failure);
+            self.begin_anew();
+            self.limit_opening();
+            return Ok(());
+        }
         let now = Instant::now();
         let lost_at = match self.recovery.lost_at {
             Some(lost_at) => lost_at,
@@ -212,11 +220,16 @@ impl<P: Protocol> EventLoop<P> {
         self.broken.tell(&failure);
         self.begin_anew();
         self.pause(delay, failure)?;
+        self.limit_opening();
+        Ok(())
+    }
+
+    /// The time of the next attempt begins.
+    pub(super) fn limit_opening(&mut self) {
         self.open_by = self
             .settings
             .open_timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
-        Ok(())
     }
 
     fn give_up(&self, failure: Fail<P>) -> Fail<P> {
@@ -361,10 +374,13 @@ impl<P: Protocol> EventLoop<P> {
 
 /// Whether trying again by itself would be wrong.
 fn is_final<P: Protocol>(failure: &Fail<P>) -> bool {
+    matches!(failure, Failure::Closed) || verdict::<P>(failure) == Verdict::Permanent
+}
+
+fn verdict<P: Protocol>(failure: &Fail<P>) -> Verdict {
     match failure {
-        Failure::Closed => true,
-        Failure::Protocol(failure) => P::verdict(failure) == Verdict::Permanent,
-        _ => false,
+        Failure::Protocol(failure) => P::verdict(failure),
+        _ => Verdict::Transient,
     }
 }
 

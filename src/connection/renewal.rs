@@ -63,9 +63,6 @@ impl<P: Protocol> EventLoop<P> {
         self.leaving = None;
         self.begin_anew();
         self.recovery.is_renewal = true;
-        self.open_by = self
-            .settings
-            .open_timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
+        self.limit_opening();
     }
 }

@@ -164,6 +164,9 @@ pub(crate) struct Salvaged<P: Protocol> {
 pub(crate) enum Verdict {
     /// It may go better next time.
     Transient,
+    /// This side has ended the connection on purpose: nothing is wrong with the server, and
+    /// another connection may be opened at once.
+    OwnDoing,
     /// The server has as many connections of this account as it allows.
     TooMany,
     /// It will not go better by itself: the credentials are wrong, for example.

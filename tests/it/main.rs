@@ -49,7 +49,10 @@
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
-//! | `dovecot/` | all operations against a real server |
+//! | `smtp/` | the SMTP client against the embedded server |
+//! | `postfix/` | the SMTP client against a real server, and against `smtp-sink` |
+//! | `dovecot/` | all operations against a real server; LMTP and submission too |
+//! | `outgoing.rs` | messages that are easily damaged on their way, for the tests that send |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
 //! | `alone.rs` | tests that need a process of their own |
@@ -87,8 +90,10 @@ mod log_lines;
 mod logged;
 mod login;
 mod memory;
+mod outgoing;
 mod parking;
 mod pipelining;
+mod postfix;
 mod quota;
 mod reconnecting;
 mod resolver;

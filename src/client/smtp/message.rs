@@ -140,9 +140,14 @@ fn feed(
     let mut cleaner = Cleaner::new(lines);
     let mut pieces = Vec::new();
     loop {
-        let room = feeder.wait_for_room(AHEAD, &client.patience.begin());
+        let until = client.patience.begin();
+        let room = feeder.wait_for_room(AHEAD, &until);
         if !room.map_err(Broken::Stopped)? {
             return Ok(());
+        }
+        // Where the connection is faster than the reader there is always room.
+        if let Some(stopped) = until.stopped() {
+            return Err(Broken::Stopped(stopped));
         }
         let chunk = read_chunk(reader).map_err(|error| {
             Broken::Source(ErrorKind::Read {

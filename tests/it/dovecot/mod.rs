@@ -17,6 +17,8 @@
 //! | `mass.rs` | ten thousand messages |
 //! | `corpus.rs` | the nasty messages: bytes, envelopes, structures, parts |
 //! | `headers.rs` | an independent reading of headers, to compare envelopes with |
+//! | `lmtp.rs` | the SMTP client and LMTP: delivery, byte for byte, and IMAP behind it |
+//! | `submission.rs` | the SMTP client and submission: every mechanism, a Postfix behind it |
 //! | `endings.rs` | parked, kicked and killed connections, shutdown, UIDVALIDITY |
 
 mod appending;
@@ -30,6 +32,7 @@ mod fetching;
 mod headers;
 mod idling;
 mod ledger;
+mod lmtp;
 mod mailboxes;
 mod mass;
 mod names;
@@ -37,6 +40,7 @@ mod searching;
 mod sequence;
 mod session;
 mod sharing;
+mod submission;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

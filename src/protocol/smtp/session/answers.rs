@@ -11,11 +11,7 @@ impl Session {
     /// Takes the next reply. `buffered`: how many bytes have come behind it.
     pub(super) fn answer(&mut self, reply: SmtpReply, buffered: usize) -> Result<(), Failure> {
         let Some(expected) = self.expected.pop_front() else {
-            return Err(if reply.code == 421 {
-                Failure::Leaving(reply)
-            } else {
-                Failure::protocol(format!("a reply that nobody asked for: {reply}"))
-            });
+            return self.unasked(reply);
         };
         if reply.code == 421 && !matches!(expected, Expected::Login | Expected::Quit) {
             self.refuse_by_leaving(expected, &reply);
@@ -50,7 +46,7 @@ impl Session {
                 }
                 if !is_done(&reply) {
                     expect_refusal("BDAT", &reply)?;
-                    self.chunk_refused(id, &reply);
+                    self.refuse_round(id, "BDAT", &reply, true);
                 }
             }
             Expected::End(id) => {
@@ -78,6 +74,26 @@ impl Session {
             Expected::Quit => self.outputs.push_back(Output::Finished),
         }
         Ok(())
+    }
+
+    /// A reply that answers nothing: a goodbye, or a refusal of a message in its middle.
+    fn unasked(&mut self, reply: SmtpReply) -> Result<(), Failure> {
+        if reply.code == 421 {
+            return Err(Failure::Leaving(reply));
+        }
+        let front = self.transactions.front();
+        let in_the_middle = front.filter(|one| one.stage == Stage::Content);
+        match in_the_middle.map(|one| one.id) {
+            Some(id) if !reply.is_positive() => {
+                // Only the end of the connection ends a message that is not whole.
+                self.refuse_round(id, "DATA", &reply, false);
+                self.broken_off = true;
+                Ok(())
+            }
+            _ => Err(Failure::protocol(format!(
+                "a reply that nobody asked for: {reply}"
+            ))),
+        }
     }
 
     fn count_answer(&mut self, id: OperationId) {

@@ -147,6 +147,7 @@ impl Failure {
             | Self::NoStartTls
             | Self::Cleartext
             | Self::NoMechanism { .. } => Verdict::Permanent,
+            Self::BrokenOff => Verdict::OwnDoing,
             _ => Verdict::Transient,
         }
     }
@@ -199,5 +200,6 @@ mod tests {
             let refused = Failure::Authentication { reply, told: None };
             assert_eq!(refused.verdict(), verdict);
         }
+        assert_eq!(Failure::BrokenOff.verdict(), Verdict::OwnDoing);
     }
 }

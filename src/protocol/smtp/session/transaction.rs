@@ -65,6 +65,8 @@ pub(super) struct Transaction {
     next: usize,
     /// BDAT commands that have not been answered.
     pub chunks: usize,
+    /// The source of the message has given its last piece.
+    is_exhausted: bool,
     /// Where the message ends in what is written to the connection.
     end: Option<u64>,
     /// Replies for single recipients that are to come (LMTP).
@@ -94,6 +96,7 @@ impl Transaction {
             chunking: false,
             next: 0,
             chunks: 0,
+            is_exhausted: false,
             end: None,
             open_ends: 0,
             is_last_round: false,
@@ -117,7 +120,8 @@ impl Transaction {
     /// Whether all of it has been written, and no other round follows: then the next message may
     /// begin behind it.
     pub(super) fn is_sent(&self) -> bool {
-        self.stage == Stage::Sent && self.is_last_round
+        // A refused chunk is followed by RSET, which must not meet the next envelope.
+        self.stage == Stage::Sent && self.is_last_round && self.chunks == 0
     }
 
     /// Whether there is more to write as soon as there is room.
@@ -434,6 +438,19 @@ impl Session {
                 }
             }
             Content::Stream(source) => loop {
+                if transaction.is_exhausted {
+                    // Where a chunk was refused, it is not said how many replies the last one has.
+                    if chunking && lmtp && transaction.chunks > 0 {
+                        break false;
+                    }
+                    if !gate.write(id) {
+                        return Filled::BrokenOff;
+                    }
+                    if chunking {
+                        output.put(command::bdat(0, true).as_bytes());
+                    }
+                    break true;
+                }
                 if output.len() >= AHEAD || (chunking && !pipelines && unanswered > 0) {
                     break false;
                 }
@@ -459,15 +476,7 @@ impl Session {
                     }
                     Pull::NotYet => break false,
                     Pull::Broken => return Filled::BrokenOff,
-                    Pull::End => {
-                        if !gate.write(id) {
-                            return Filled::BrokenOff;
-                        }
-                        if chunking {
-                            output.put(command::bdat(0, true).as_bytes());
-                        }
-                        break true;
-                    }
+                    Pull::End => transaction.is_exhausted = true,
                 }
             },
         };
@@ -521,19 +530,6 @@ impl Session {
         }
         self.transactions.retain(|one| one.id != id);
         self.outputs.push_back(Output::Withdrawn(id));
-    }
-
-    /// A BDAT that is not the last one was refused. RSET makes good for it, unless the end of the
-    /// message is on its way already: then RSET would take back the envelope of the message behind
-    /// it, and with LMTP nobody knows for how many recipients the end will be answered.
-    pub(super) fn chunk_refused(&mut self, id: OperationId, reply: &SmtpReply) {
-        let lmtp = self.config.lmtp;
-        let is_followed = lmtp || self.transactions.len() > 1;
-        let too_late = self
-            .transaction(id)
-            .is_some_and(|one| one.stage == Stage::Sent && is_followed);
-        self.broken_off |= too_late;
-        self.refuse_round(id, "BDAT", reply, !too_late);
     }
 
     /// The reply to the end of a message, for one recipient or for all of the round.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::super::operation::{Failure, Mail, Operation};
 use super::super::{Config, Session};
-use super::rig::{Rig, STEPS, config, to};
+use super::rig::{Rig, STEPS, config, mail, to};
 use crate::protocol::machine::{OperationId, Protocol};
 use crate::protocol::smtp::content::{Content, ContentSource, Pull};
 use crate::wire::outgoing::{Cleaner, Lines};
@@ -157,45 +157,99 @@ fn a_refused_chunk_ends_the_message_and_its_reader() {
     assert!(rig.session.is_quiet());
 }
 
-/// The client has sent everything when the server refuses the first chunk.
-fn refused_too_late(lmtp: bool) -> (Rig, OperationId) {
-    let config = Config { lmtp, ..config() };
-    let mut rig = Rig::ready(config, &["PIPELINING", "CHUNKING", "8BITMIME"], 1);
-    let (id, tap) = stream(&mut rig);
-    rig.server("250 ok\r\n250 ok\r\n");
+#[test]
+fn a_chunk_that_is_refused_late_does_not_reset_the_next_message() {
+    for step in STEPS {
+        let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], step);
+        pour(&mut rig, &tap, "one").unwrap();
+        close(&mut rig, &tap, Pull::End).unwrap();
+        rig.expect("BDAT 2\r\n\r\nBDAT 5\r\none\r\nBDAT 0 LAST\r\n");
+        let next = || mail(to(&["carol"]), "next\r\n");
+        // A refusal has RSET for an answer, and that would be behind the next MAIL.
+        assert!(!rig.session.accepts(&next()));
+        rig.server("250 ok\r\n");
+        assert!(!rig.session.accepts(&next()));
+        rig.server("552 5.3.4 too big\r\n");
+        rig.expect("RSET\r\n");
+        let carol = rig.submit(next());
+        rig.expect("MAIL FROM:<alice@example.org>\r\nRCPT TO:<carol@example.net>\r\n");
+        rig.server("503 5.5.1 no\r\n250 reset\r\n250 ok\r\n250 ok\r\n");
+        rig.expect("BDAT 6 LAST\r\nnext\r\n");
+        rig.server("250 taken\r\n");
+        assert_eq!(rig.report(carol).len(), 1);
+        assert!(matches!(
+            rig.failure(id),
+            Failure::Refused { verb: "BDAT", .. }
+        ));
+    }
+    // When they are answered, the next one goes out beside the end of this one.
+    let (mut rig, id, tap) = asked(&["PIPELINING", "CHUNKING", "8BITMIME"], 1);
     pour(&mut rig, &tap, "one").unwrap();
     close(&mut rig, &tap, Pull::End).unwrap();
-    assert!(rig.client().ends_with("BDAT 0 LAST\r\n"));
-    (rig, id)
+    rig.client();
+    rig.server("250 ok\r\n250 ok\r\n");
+    rig.send(to(&["carol"]), "next\r\n");
+    rig.expect("MAIL FROM:<alice@example.org>\r\nRCPT TO:<carol@example.net>\r\n");
+    rig.server("250 taken\r\n");
+    assert_eq!(rig.report(id).len(), 1);
+}
+
+/// A chunk that was refused takes the message back before anybody can answer for a recipient.
+#[test]
+fn lmtp_has_its_last_chunk_when_the_others_are_answered() {
+    let lmtp = || Config {
+        lmtp: true,
+        ..config()
+    };
+    for step in STEPS {
+        for refused in [false, true] {
+            let keywords = ["PIPELINING", "CHUNKING", "8BITMIME"];
+            let mut rig = Rig::ready(lmtp(), &keywords, step);
+            let tap = Arc::new(Mutex::new(Tap::default()));
+            let content = Content::Stream(Box::new(Source(Arc::clone(&tap))));
+            let mail = Mail::new(to(&["bob", "carol"]).into(), content);
+            let id = rig.submit(Operation::Send(Box::new(mail)));
+            rig.server("250 ok\r\n250 ok\r\n250 ok\r\n");
+            rig.client();
+            pour(&mut rig, &tap, "one").unwrap();
+            close(&mut rig, &tap, Pull::End).unwrap();
+            rig.expect("BDAT 2\r\n\r\nBDAT 5\r\none\r\n");
+            rig.server("250 ok\r\n");
+            rig.expect("");
+            assert!(!rig.session.is_held_back());
+            if refused {
+                rig.server("452 4.3.1 full\r\n");
+                rig.expect("RSET\r\n");
+                rig.server("250 ok\r\n");
+                assert!(rig.failure(id).to_string().contains("BDAT"));
+            } else {
+                rig.server("250 ok\r\n");
+                rig.expect("BDAT 0 LAST\r\n");
+                rig.server("250 ok\r\n452 full\r\n");
+                assert_eq!(rig.report(id).len(), 2);
+            }
+            assert!(rig.session.is_quiet());
+        }
+    }
 }
 
 #[test]
-fn a_chunk_that_is_refused_behind_the_end_does_not_cost_the_next_message_its_envelope() {
-    // RSET would come behind the envelope of the next message, and take that back.
-    let (mut rig, first) = refused_too_late(false);
-    let second = rig.send(to(&["carol"]), "2: 2\r\n\r\n");
-    assert!(rig.client().ends_with("RCPT TO:<carol@example.net>\r\n"));
+fn a_refusal_in_the_middle_of_a_message_is_told_as_it_was_said() {
+    let (mut rig, id, tap) = asked(&["PIPELINING", "8BITMIME"], 1);
+    pour(&mut rig, &tap, "one").unwrap();
+    rig.client();
     let result = rig.server_says("552 5.3.4 too big\r\n");
     assert!(matches!(result, Err(Failure::BrokenOff)), "{result:?}");
-    assert!(matches!(rig.failure(first), Failure::Refused { .. }));
-    let left = rig.session.salvage(rig.output.written());
-    let left: Vec<_> = left.iter().map(|one| (one.id, one.undone)).collect();
-    assert_eq!(left, [(second, true)]);
-    // With nothing behind it RSET will do.
-    let (mut rig, id) = refused_too_late(false);
-    rig.server("552 5.3.4 too big\r\n503 no\r\n503 no\r\n");
-    rig.expect("RSET\r\n");
-    assert!(matches!(rig.failure(id), Failure::Refused { .. }));
-    rig.server("250 ok\r\n");
-    assert!(rig.session.is_quiet());
-}
-
-#[test]
-fn with_lmtp_a_refused_chunk_leaves_the_number_of_answers_open() {
-    let (mut rig, id) = refused_too_late(true);
-    let result = rig.server_says("552 5.3.4 too big\r\n");
-    assert!(matches!(result, Err(Failure::BrokenOff)), "{result:?}");
-    assert!(matches!(rig.failure(id), Failure::Refused { .. }));
+    match rig.failure(id) {
+        Failure::Refused {
+            verb: "DATA",
+            reply,
+        } => assert_eq!(reply.code, 552),
+        other => panic!("{other:?}"),
+    }
+    assert!(tap.lock().unwrap().dropped);
+    assert!(rig.session.salvage(rig.output.written()).is_empty());
+    rig.expect("");
 }
 
 #[test]
