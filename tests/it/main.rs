@@ -48,6 +48,7 @@
 //! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
+//! | `send_example.rs` | the example `send` as a process: envelopes, report, exit codes, its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
@@ -96,6 +97,7 @@ mod scopes;
 mod scripted;
 mod second_faults;
 mod send_bounds;
+mod send_example;
 mod sequence_numbers;
 mod servers;
 mod sharing;
