@@ -34,6 +34,8 @@
 mod client;
 mod connection;
 mod error;
+#[cfg(feature = "message")]
+pub mod message;
 mod pool;
 mod protocol;
 mod types;
