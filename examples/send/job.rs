@@ -44,7 +44,7 @@ pub(crate) fn run(job: Job, interrupt: &Interrupt) -> Result<Report> {
         .client
         .clone()
         .max_connections_per_server(job.connections)
-        .cancel(interrupt.token())
+        .cancel(interrupt.begin_nothing())
         .connect();
     let client = match client {
         Ok(client) => client,
@@ -67,7 +67,7 @@ pub(crate) fn run(job: Job, interrupt: &Interrupt) -> Result<Report> {
     }
     let progress = Progress::new(job.files.len());
     let sender = Sender {
-        view: client.with_cancel(interrupt.token()),
+        view: client.with_cancel(interrupt.end_everything()),
         job: &job,
         interrupt,
         progress: &progress,
@@ -96,7 +96,7 @@ pub(crate) fn run(job: Job, interrupt: &Interrupt) -> Result<Report> {
 }
 
 struct Sender<'a> {
-    /// The client, which ends with the interrupt.
+    /// The client, whose calls end when the interrupt's grace is over.
     view: SmtpClient,
     job: &'a Job,
     interrupt: &'a Interrupt,
@@ -108,25 +108,24 @@ type Done = (usize, Outcome);
 
 impl Sender<'_> {
     /// Sends files that are read whole. The iterator is asked for the next one only when it is
-    /// about to be sent.
+    /// about to be sent. It ends with the interrupt, so that what has been begun comes to its end.
     fn send_bulk(&self, files: &[(usize, &Path)]) -> Result<Vec<Done>> {
         let unusable = RefCell::new(Vec::new());
         let begun = RefCell::new(Vec::new());
-        let messages = files
-            .iter()
-            .filter_map(|(place, path)| match self.read(path) {
-                Ok(message) => {
-                    begun.borrow_mut().push(*place);
-                    Some(message)
-                }
-                Err(error) => {
-                    self.progress.done(1);
-                    unusable
-                        .borrow_mut()
-                        .push((*place, Outcome::Unusable(error)));
-                    None
-                }
-            });
+        let wanted = files.iter().take_while(|_| !self.interrupt.has_come());
+        let messages = wanted.filter_map(|(place, path)| match self.read(path) {
+            Ok(message) => {
+                begun.borrow_mut().push(*place);
+                Some(message)
+            }
+            Err(error) => {
+                self.progress.done(1);
+                unusable
+                    .borrow_mut()
+                    .push((*place, Outcome::Unusable(error)));
+                None
+            }
+        });
         let mut last = 0;
         let mut bulk = self.view.bulk().on_progress(|now| {
             let done = now.succeeded + now.failed;

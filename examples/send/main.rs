@@ -6,8 +6,8 @@
 //! ```
 //!
 //! From whom and to whom a message goes is read from its header (Sender or From; To, Cc and Bcc)
-//! unless `--from` and `--to` say it. Ctrl-C ends it: what is under way comes to its end, and
-//! what was not begun is named. Without arguments it sends to a server of its own, which refuses
+//! unless `--from` and `--to` say it. Ctrl-C ends it: what is under way comes to its end, for which
+//! it has three seconds, and what was not begun is named; a second Ctrl-C ends it at once. Without arguments it sends to a server of its own, which refuses
 //! one recipient for good and another one for a while.
 //!
 //! | exit code | meaning |

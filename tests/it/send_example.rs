@@ -251,29 +251,83 @@ fn there_are_never_more_connections_than_it_was_told() {
     }
 }
 
+/// The program while it sends `outbox` to `server`, over two connections. It is killed if the test
+/// fails before its end.
+#[cfg(unix)]
+struct Running(Option<std::process::Child>);
+
+#[cfg(unix)]
+impl Running {
+    fn start(server: &Server, outbox: &Outbox) -> Self {
+        let mut command = to(server);
+        command.args(["--connections", "2"]).arg(outbox.path());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(Some(command.spawn().unwrap()))
+    }
+
+    fn interrupt(&self) {
+        let id = self.0.as_ref().unwrap().id().to_string();
+        let mut kill = Command::new("kill");
+        assert!(kill.args(["-INT", &id]).status().unwrap().success());
+    }
+
+    fn end(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_ends_it_and_what_was_not_attempted_is_named() {
     let outbox = Outbox::new(&[("1.eml", PLAIN), ("2.eml", PLAIN), ("3.eml", PLAIN)]);
     let server = start(smtp_server());
     server.faults().hold("MAIL");
-    let mut command = to(&server);
-    command.args(["--connections", "2"]).arg(outbox.path());
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let begun = server.wait_until(LONG, |counters| counters.commands("MAIL") > 0);
-    let id = child.id().to_string();
-    let mut kill = Command::new("kill");
-    assert!(kill.args(["-INT", &id]).status().unwrap().success());
-    let (stdout, _) = said(&child.wait_with_output().unwrap(), 3);
-    assert!(begun, "nothing was sent");
+    let running = Running::start(&server, &outbox);
+    assert!(server.wait_until(LONG, |counters| counters.commands("MAIL") > 0));
+    running.interrupt();
+    running.interrupt();
+    let (stdout, _) = said(&running.end(), 3);
     assert_eq!(stdout.matches("not attempted  ").count(), 3, "{stdout}");
     let counts = "sent: 0, to some recipients: 0, failed: 0 (maybe sent: 0), not attempted: 3;";
     assert!(stdout.contains(counts), "{stdout}");
     assert!(server.deliveries().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_lets_what_is_under_way_come_to_its_end() {
+    let names: Vec<String> = (0..40).map(|number| format!("{number:02}.eml")).collect();
+    let messages: Vec<(&str, &str)> = names.iter().map(|name| (&**name, PLAIN)).collect();
+    let outbox = Outbox::new(&messages);
+    let server = start(smtp_server());
+    server.faults().hold("MAIL");
+    let running = Running::start(&server, &outbox);
+    assert!(server.wait_until(LONG, |counters| counters.commands("MAIL") > 0));
+    running.interrupt();
+    // How far it gets before the signal is handled cannot be seen from here: what counts is that
+    // each message has one end, and a certain one.
+    server.faults().release("MAIL");
+    let output = running.end();
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    );
+    assert_eq!(stderr, "");
+    assert!(stdout.contains("failed: 0 (maybe sent: 0)"), "{stdout}");
+    let left = stdout.matches("not attempted  ").count();
+    assert_eq!(server.deliveries().len() + left, 40, "{stdout}");
+    assert_eq!(output.status.code(), Some(if left > 0 { 3 } else { 0 }));
+    assert!(!server.deliveries().is_empty());
 }
 
 #[test]
