@@ -38,6 +38,7 @@ impl Interrupt {
                 second.cancel_after(GRACE);
                 first.cancel();
                 drop(sender);
+                eprintln!("send: interrupted, what is under way comes to its end");
             }
             None => second.cancel(),
         })?;

@@ -3,7 +3,11 @@
 //! `cargo test` builds it. With `cargo test --test it` it is as old as the last
 //! `cargo build --example send`.
 
+#[cfg(unix)]
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::process::ChildStderr;
 use std::process::{Command, Output, Stdio};
 
 use mailpool_test_server::{Action, Builder, Point, Protocol, Server};
@@ -254,7 +258,10 @@ fn there_are_never_more_connections_than_it_was_told() {
 /// The program while it sends `outbox` to `server`, over two connections. It is killed if the test
 /// fails before its end.
 #[cfg(unix)]
-struct Running(Option<std::process::Child>);
+struct Running {
+    child: Option<std::process::Child>,
+    stderr: BufReader<ChildStderr>,
+}
 
 #[cfg(unix)]
 impl Running {
@@ -262,24 +269,38 @@ impl Running {
         let mut command = to(server);
         command.args(["--connections", "2"]).arg(outbox.path());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(Some(command.spawn().unwrap()))
+        let mut child = command.spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self {
+            child: Some(child),
+            stderr,
+        }
     }
 
-    fn interrupt(&self) {
-        let id = self.0.as_ref().unwrap().id().to_string();
+    fn signal(&self) {
+        let id = self.child.as_ref().unwrap().id().to_string();
         let mut kill = Command::new("kill");
         assert!(kill.args(["-INT", &id]).status().unwrap().success());
     }
 
+    /// Sends the first signal, and waits until the program knows of it.
+    fn interrupt(&mut self) {
+        self.signal();
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        let said = "send: interrupted, what is under way comes to its end\n";
+        assert_eq!(line, said);
+    }
+
     fn end(mut self) -> Output {
-        self.0.take().unwrap().wait_with_output().unwrap()
+        self.child.take().unwrap().wait_with_output().unwrap()
     }
 }
 
 #[cfg(unix)]
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.0 {
+        if let Some(child) = &mut self.child {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -292,10 +313,10 @@ fn an_interrupt_ends_it_and_what_was_not_attempted_is_named() {
     let outbox = Outbox::new(&[("1.eml", PLAIN), ("2.eml", PLAIN), ("3.eml", PLAIN)]);
     let server = start(smtp_server());
     server.faults().hold("MAIL");
-    let running = Running::start(&server, &outbox);
+    let mut running = Running::start(&server, &outbox);
     assert!(server.wait_until(LONG, |counters| counters.commands("MAIL") > 0));
     running.interrupt();
-    running.interrupt();
+    running.signal();
     let (stdout, _) = said(&running.end(), 3);
     assert_eq!(stdout.matches("not attempted  ").count(), 3, "{stdout}");
     let counts = "sent: 0, to some recipients: 0, failed: 0 (maybe sent: 0), not attempted: 3;";
@@ -311,22 +332,16 @@ fn an_interrupt_lets_what_is_under_way_come_to_its_end() {
     let outbox = Outbox::new(&messages);
     let server = start(smtp_server());
     server.faults().hold("MAIL");
-    let running = Running::start(&server, &outbox);
+    let mut running = Running::start(&server, &outbox);
     assert!(server.wait_until(LONG, |counters| counters.commands("MAIL") > 0));
     running.interrupt();
-    // How far it gets before the signal is handled cannot be seen from here: what counts is that
-    // each message has one end, and a certain one.
     server.faults().release("MAIL");
-    let output = running.end();
-    let (stdout, stderr) = (
-        String::from_utf8(output.stdout).unwrap(),
-        String::from_utf8(output.stderr).unwrap(),
-    );
-    assert_eq!(stderr, "");
+    let (stdout, _) = said(&running.end(), 3);
     assert!(stdout.contains("failed: 0 (maybe sent: 0)"), "{stdout}");
     let left = stdout.matches("not attempted  ").count();
+    // One connection beside the main one has three under way, three to come and one ahead.
+    assert!(left >= 33, "{stdout}");
     assert_eq!(server.deliveries().len() + left, 40, "{stdout}");
-    assert_eq!(output.status.code(), Some(if left > 0 { 3 } else { 0 }));
     assert!(!server.deliveries().is_empty());
 }
 
