@@ -2,7 +2,8 @@
 //!
 //! Small files are read whole and sent in bulk, through all the connections beside the main one.
 //! Large files come from a reader, one after another, over the main connection, at the same time.
-//! So neither their number nor their size matters to the memory.
+//! So neither their number nor their size matters to the memory, except for small ones that wait to
+//! be tried again.
 
 use std::cell::RefCell;
 use std::fs::{self, File};

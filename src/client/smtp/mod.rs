@@ -45,7 +45,7 @@ const MAX_ARGUMENT: usize = 490;
 /// | `Ok` | the server has taken the message over for the recipients that are accepted in the report |
 /// | [`Certainty::NotSent`](crate::Certainty::NotSent) | nobody gets it |
 /// | [`Certainty::Rejected`](crate::Certainty::Rejected) | the server said no, nobody gets it |
-/// | [`Certainty::MaybeExecuted`](crate::Certainty::MaybeExecuted) | the connection broke between the end of the message and the server's answer |
+/// | [`Certainty::MaybeExecuted`](crate::Certainty::MaybeExecuted) | the connection, the deadline or the caller's patience ended between the end of the message and the server's answer |
 ///
 /// A message whose connection breaks before its end is sent again once by itself, if it lies in
 /// memory; behind its end never.
