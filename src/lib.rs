@@ -1,11 +1,12 @@
 //! Blocking mail clients for Rust programs without an async runtime: many threads, one
 //! client, real connections.
 //!
-//! One [`ImapClient`] is shared by all threads. It owns a bounded set of connections, each on
-//! an operating system thread of its own. A thread that wants a connection for itself takes
-//! one with [`ImapClient::create_connection`]; all others share the main connection, where
+//! One [`ImapClient`] or [`SmtpClient`] is shared by all threads. It owns a bounded set of
+//! connections, each on an operating system thread of its own. A thread that wants a connection
+//! for itself takes one with `create_connection`; all others share the main connection, where
 //! their commands are pipelined.
 //!
+//! # Reading mail
 //! ```no_run
 //! use mailpool::{Credentials, ImapClient, Items, Query};
 //!
@@ -19,13 +20,34 @@
 //! # Ok::<(), mailpool::Error>(())
 //! ```
 //!
+//! # Sending mail
+//! ```no_run
+//! use mailpool::{Credentials, SmtpClient, SmtpEnvelope};
+//!
+//! let client = SmtpClient::builder("smtp.example.org")
+//!     .credentials(Credentials::password("alice", "secret"))
+//!     .connect()?;
+//! let envelope = SmtpEnvelope::new("alice@example.org", ["bob@example.net"])?;
+//! let report = client.send(&envelope, "Subject: Hello\r\n\r\nHello Bob\r\n")?;
+//! assert!(report.is_complete());
+//! # Ok::<(), mailpool::Error>(())
+//! ```
+//! What the outcome of [`SmtpClient::send`] says is in its documentation, and that of an error in
+//! its [`Certainty`]. [`SmtpClient::bulk`] sends many messages through many connections.
+//!
+//! # Features
+//! | feature | what it adds |
+//! |---|---|
+//! | `message` | the module `message`: messages built by mail-builder, envelopes read from headers; needs Rust 1.88 |
+//! | `vendored-tls` | OpenSSL is built from source and linked statically |
+//!
 //! # Layers
 //! ```text
-//! client/       public API: builders, ImapClient, Mailbox, Fetch ...
+//! client/       public API: builders, ImapClient, Mailbox, Fetch, SmtpClient ...
 //! pool/         quota, permits, parked connections, thread routes; any protocol
 //! connection/   the only sockets, threads and clock: one loop per connection
 //! protocol/     state machines without I/O: bytes in, bytes and events out
-//! wire/         bytes: buffers, framing of IMAP responses, tokens
+//! wire/         bytes: buffers, framing of IMAP responses, tokens, lines, outgoing messages
 //! types/        values: UIDs, sets, names, flags, queries, envelopes
 //! ```
 //! The main loop is `connection/event_loop.rs`. Imports go downwards only.
@@ -34,6 +56,8 @@
 mod client;
 mod connection;
 mod error;
+#[cfg(feature = "message")]
+pub mod message;
 mod pool;
 mod protocol;
 mod types;
@@ -91,5 +115,6 @@ pub use types::token::{Token, TokenError};
 #[doc = include_str!("../docs/authentication.md")]
 #[doc = include_str!("../docs/idle.md")]
 #[doc = include_str!("../docs/imap.md")]
+#[doc = include_str!("../docs/smtp.md")]
 #[doc = include_str!("../docs/threading.md")]
 struct TextsOutsideTheCode;

@@ -16,7 +16,7 @@ use crate::types::smtp::reply::SmtpReply;
 use crate::types::smtp::report::RecipientReport;
 use crate::types::token::TokenError;
 
-/// What kind of failure an [`Error`] is.
+/// What kind of failure an [`Error`](crate::Error) is.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {

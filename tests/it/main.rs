@@ -48,6 +48,7 @@
 //! | `hazards_nesting.rs` | nestings that overflow a stack, in debug and release |
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
+//! | `send_example.rs` | the example `send` as a process: envelopes, report, exit codes, its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
 //! | `smtp/` | the SMTP client against the embedded server |
 //! | `postfix/` | the SMTP client against a real server, and against `smtp-sink` |
@@ -101,6 +102,7 @@ mod scopes;
 mod scripted;
 mod second_faults;
 mod send_bounds;
+mod send_example;
 mod sequence_numbers;
 mod servers;
 mod sharing;

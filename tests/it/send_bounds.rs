@@ -1,11 +1,13 @@
 //! Which types may go to another thread: compiled is passed.
 
 use mailpool::{
-    Backoff, Body, BodyReader, BodyStructure, BulkOutcome, CancelToken, Capabilities,
+    Backoff, Body, BodyReader, BodyStructure, BulkOutcome, BulkSend, CancelToken, Capabilities,
     ConnectionEvent, ConnectionEvents, ConnectionScope, Credentials, Envelope, Error, ErrorKind,
     Exclusive, ExclusiveMailbox, Fetch, Flags, Holder, Idle, ImapClient, ImapClientBuilder, Items,
-    ListEntry, Mailbox, MailboxInfo, MailboxName, MailboxStatus, Message, Part, Parts, Query,
-    ScopedTask, Secret, SeqSet, Stats, Task, TaskScope, UidSet, WatchEvent, Watcher,
+    ListEntry, MailAddress, Mailbox, MailboxInfo, MailboxName, MailboxStatus, Message,
+    OutgoingMessage, Part, Parts, Query, ScopedTask, Secret, SendAllOutcome, SendProgress,
+    SendReport, SeqSet, SmtpCapabilities, SmtpClient, SmtpClientBuilder, SmtpEnvelope, SmtpReply,
+    Stats, Task, TaskScope, UidSet, WatchEvent, Watcher,
 };
 
 const fn send_and_sync<T: Send + Sync + 'static>() {}
@@ -30,6 +32,9 @@ fn a_client_is_shared_by_all_threads() {
         send_and_sync::<ImapClient>();
         send_and_sync::<ImapClientBuilder>();
         send_and_sync::<Mailbox>();
+        send_and_sync::<SmtpClient>();
+        send_and_sync::<SmtpClientBuilder>();
+        cloned::<SmtpClient>();
         cloned::<ImapClient>();
         cloned::<Mailbox>();
     }
@@ -49,6 +54,11 @@ fn what_a_client_returns_may_be_handed_on_and_shared() {
         send_and_sync::<Watcher>();
         send_and_sync::<WatchEvent>();
         send_and_sync::<BulkOutcome>();
+        send_and_sync::<SendReport>();
+        send_and_sync::<SendProgress>();
+        send_and_sync::<SendAllOutcome>();
+        send_and_sync::<SmtpReply>();
+        send_and_sync::<SmtpCapabilities>();
         send_and_sync::<ConnectionEvents>();
         send_and_sync::<ConnectionEvent>();
         send_and_sync::<Error>();
@@ -85,6 +95,8 @@ fn tokens_are_shared_and_values_are_plain() {
         send_and_sync::<MailboxStatus>();
         send_and_sync::<ListEntry>();
         send_and_sync::<Envelope>();
+        send_and_sync::<SmtpEnvelope>();
+        send_and_sync::<MailAddress>();
         send_and_sync::<BodyStructure>();
         shared::<Part<'static>>();
         shared::<Parts<'static>>();
@@ -97,5 +109,8 @@ fn guards_stay_on_their_thread() {
         assert!(<ConnectionScope as Once<_>>::HOLDS);
         assert!(<Exclusive as Once<_>>::HOLDS);
         assert!(<ExclusiveMailbox<'static> as Once<_>>::HOLDS);
+        // They have the caller's own reader or callback.
+        assert!(<OutgoingMessage<'static> as Once<_>>::HOLDS);
+        assert!(<BulkSend<'static> as Once<_>>::HOLDS);
     }
 }

@@ -68,7 +68,8 @@ impl SmtpClientBuilder {
     }
 
     /// Speaks LMTP (RFC 2033): to a server that delivers by itself, and answers for each recipient
-    /// whether it has.
+    /// whether it has. Port 24 unless [`port`](Self::port) says another one; most such servers have
+    /// no TLS ([`security`](Self::security)) and want no login.
     pub fn lmtp(mut self) -> Self {
         self.lmtp = true;
         self
@@ -83,7 +84,8 @@ impl SmtpClientBuilder {
     }
 
     /// Whether several commands leave in one flight where the server offers PIPELINING
-    /// (RFC 2920). Default: yes.
+    /// (RFC 2920): MAIL and all RCPT, and behind the end of a message the MAIL of the next one.
+    /// Default: yes. Without it each command waits for the answer to the one before.
     pub fn pipelining(mut self, on: bool) -> Self {
         self.pipelining = on;
         self
@@ -111,7 +113,8 @@ impl SmtpClientBuilder {
     }
 
     /// How long a connection is used before a new one takes its place for the next message. Each
-    /// is used for one at least. Default: 10 minutes; `None`: no limit.
+    /// is used for one at least. Default: 10 minutes; `None`: no limit. Nobody is told of the
+    /// change: nothing is lost by it.
     pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.max_age = age.into();
         self

@@ -45,7 +45,7 @@ const MAX_ARGUMENT: usize = 490;
 /// | `Ok` | the server has taken the message over for the recipients that are accepted in the report |
 /// | [`Certainty::NotSent`](crate::Certainty::NotSent) | nobody gets it |
 /// | [`Certainty::Rejected`](crate::Certainty::Rejected) | the server said no, nobody gets it |
-/// | [`Certainty::MaybeExecuted`](crate::Certainty::MaybeExecuted) | the connection broke between the end of the message and the server's answer |
+/// | [`Certainty::MaybeExecuted`](crate::Certainty::MaybeExecuted) | the connection, the deadline or the caller's patience ended between the end of the message and the server's answer |
 ///
 /// A message whose connection breaks before its end is sent again once by itself, if it lies in
 /// memory; behind its end never.
@@ -137,13 +137,23 @@ impl SmtpClient {
         call::submit(self.pool(), Operation::Send(Box::new(mail)))
     }
 
-    /// Begins to describe the sending of many messages.
+    /// Begins to describe the sending of many messages: with progress, and with another try for
+    /// what is refused for the time being. [`BulkSend::send_all`] sends them.
     pub fn bulk<'a>(&self) -> BulkSend<'a> {
         BulkSend::new(self.clone())
     }
 
     /// Sends many messages through as many connections as the quota allows:
-    /// [`bulk`](Self::bulk) with its defaults.
+    /// [`bulk`](Self::bulk) with its defaults. Blocks until each has been sent or has failed, or
+    /// the view is cancelled.
+    ///
+    /// ```no_run
+    /// # fn example(client: mailpool::SmtpClient, messages: Vec<(mailpool::SmtpEnvelope, String)>) -> mailpool::Result<()> {
+    /// let outcome = client.send_all(messages)?;
+    /// println!("{} sent, {} failed", outcome.succeeded.len(), outcome.failed.len());
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// None that concern single messages: those are in the outcome.
@@ -157,7 +167,8 @@ impl SmtpClient {
         self.bulk().send_all(messages)
     }
 
-    /// What the server offers on this thread's connection, as it said when that was opened.
+    /// What the server offers on this thread's connection, as it said when that was opened: after
+    /// TLS and the login, if there are any. Nothing is sent for it.
     ///
     /// # Errors
     /// When the connection or the deadline fails.
@@ -178,6 +189,13 @@ impl SmtpClient {
 
     /// Asks whether the server knows a user or mailbox (VRFY, RFC 5321 §3.5). Many servers answer
     /// 252 to everything: they will try.
+    ///
+    /// ```no_run
+    /// # fn example(client: mailpool::SmtpClient) -> mailpool::Result<()> {
+    /// println!("{}", client.verify("postmaster")?.text);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::SmtpRefused`](crate::ErrorKind::SmtpRefused);

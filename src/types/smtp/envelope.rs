@@ -119,7 +119,8 @@ impl SmtpEnvelope {
         self
     }
 
-    /// An identifier that stands in notifications about this message: ENVID (RFC 3461 §4.4).
+    /// An identifier that stands in notifications about this message: ENVID (RFC 3461 §4.4). The
+    /// server has to have DSN.
     ///
     /// # Errors
     /// Where it is empty, longer than 100 bytes, or has other characters than printable ASCII.
@@ -142,19 +143,21 @@ impl SmtpEnvelope {
     }
 
     /// What of the message comes back with a notification that it could not be delivered: RET
-    /// (RFC 3461 §4.3).
+    /// (RFC 3461 §4.3). The server has to have DSN.
     pub fn return_content(mut self, content: ReturnContent) -> Self {
         self.return_content = Some(content);
         self
     }
 
-    /// Has the server hold the message for so long: HOLDFOR, in whole seconds (RFC 4865).
+    /// Has the server hold the message for so long: HOLDFOR, in whole seconds (RFC 4865). The
+    /// server has to offer FUTURERELEASE, and to allow as much.
     pub fn hold_for(mut self, time: Duration) -> Self {
         self.hold = Some(Hold::For(time));
         self
     }
 
-    /// Has the server hold the message until then: HOLDUNTIL (RFC 4865).
+    /// Has the server hold the message until then: HOLDUNTIL (RFC 4865). The server has to offer
+    /// FUTURERELEASE.
     pub fn hold_until(mut self, moment: DateTime) -> Self {
         self.hold = Some(Hold::Until(moment));
         self

@@ -57,3 +57,26 @@ fn many_messages_go_through_many_connections() {
     assert_eq!(last, 500);
     assert_eq!(server.deliveries().len(), 500);
 }
+
+#[cfg(feature = "message")]
+#[test]
+fn a_message_that_is_built_is_sent_without_its_hidden_recipients() {
+    let server = server().start().unwrap();
+    let client = client(&server);
+    let builder = mail_builder::MessageBuilder::new()
+        .from("alice@example.org")
+        .to("bob@example.net")
+        .bcc("eve@example.net")
+        .text_body(".\nHello\n");
+    let (envelope, bytes) = mailpool::message::built(builder.clone()).unwrap();
+    assert!(client.send(&envelope, bytes).unwrap().is_complete());
+    assert!(client.send(&envelope, builder).unwrap().is_complete());
+    for delivery in server.wait_for_deliveries(2, Duration::from_secs(10)) {
+        let addresses: Vec<_> = delivery.addresses().collect();
+        assert_eq!(addresses, ["bob@example.net", "eve@example.net"]);
+        let text = String::from_utf8(delivery.bytes().unwrap()).unwrap();
+        assert!(text.contains("\r\n.\r\nHello"), "{text}");
+        assert!(!text.contains("eve@"), "{text}");
+    }
+    assert_eq!(server.deliveries().len(), 2);
+}
