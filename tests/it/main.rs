@@ -49,6 +49,7 @@
 //! | `bulk_fetch.rs` | the example as a process: what it writes, and what it says when something is wrong |
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
+//! | `smtp/` | the SMTP and LMTP client against the embedded server, with an index of its own |
 //! | `dovecot/` | all operations against a real server |
 //! | `scripted.rs` | sessions played byte for byte, for the tests about faults |
 //! | `support.rs` | what several of them need |
