@@ -50,7 +50,7 @@
 //! | `watch_example.rs` | the example as a process: a line for each event, and its end by a signal |
 //! | `send_example.rs` | the example `send` as a process: envelopes, report, exit codes, its end by a signal |
 //! | `tasks_example.rs` | the example `tasks` as a process: output, exit codes, cancellation |
-//! | `smtp/` | the SMTP client against the embedded server |
+//! | `smtp/` | the SMTP and LMTP client against the embedded server, with an index of its own |
 //! | `postfix/` | the SMTP client against a real server, and against `smtp-sink` |
 //! | `dovecot/` | all operations against a real server; LMTP and submission too |
 //! | `outgoing.rs` | messages that are easily damaged on their way, for the tests that send |

@@ -34,9 +34,9 @@ fn connection_threads(host: &str) -> usize {
         .filter(|name| {
             // The system keeps 15 bytes of a name: of a long number's, less of the host.
             let name = name.trim_end();
-            let host_part = name
-                .strip_prefix("imap-")
-                .and_then(|rest| rest.split_once(' '));
+            let protocols = ["imap-", "smtp-", "lmtp-"];
+            let mut numbers = protocols.iter().filter_map(|one| name.strip_prefix(one));
+            let host_part = numbers.next().and_then(|rest| rest.split_once(' '));
             host_part.is_some_and(|(_, part)| part.len() >= 4 && host.starts_with(part))
         })
         .count()

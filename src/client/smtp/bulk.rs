@@ -192,7 +192,8 @@ impl<'a> BulkSend<'a> {
                 if desk.is_done() {
                     return;
                 }
-                while workers < desk.under_way.min(connections) {
+                // One that finds no connection takes a message with it, so that this has an end.
+                while workers < connections && workers < desk.under_way && !jobs.is_empty() {
                     workers += 1;
                     begin();
                 }

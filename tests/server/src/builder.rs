@@ -24,6 +24,7 @@ pub struct Builder {
     capabilities: Vec<CapabilityChange>,
     host: String,
     bind: IpAddr,
+    port: u16,
     faults: Vec<FaultSetter>,
     problem: Option<io::Error>,
 }
@@ -53,6 +54,7 @@ impl Default for Builder {
             capabilities: Vec::new(),
             host: "127.0.0.1".to_owned(),
             bind: Ipv4Addr::LOCALHOST.into(),
+            port: 0,
             faults: Vec::new(),
             problem: None,
         }
@@ -117,6 +119,12 @@ impl Builder {
     pub fn ipv6(mut self) -> Self {
         self.bind = Ipv6Addr::LOCALHOST.into();
         "::1".clone_into(&mut self.host);
+        self
+    }
+
+    /// Listens on this port, for example that of a server that is no more. Default: a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
         self
     }
 
@@ -211,7 +219,7 @@ impl Builder {
         self
     }
 
-    /// Starts the server on a free port.
+    /// Starts the server.
     ///
     /// # Errors
     /// If the port, the certificate, a thread or a Maildir is not to be had.
@@ -242,7 +250,7 @@ impl Builder {
         for setter in self.faults {
             (setter.0)(&faults);
         }
-        let bind = SocketAddr::new(self.bind, 0);
+        let bind = SocketAddr::new(self.bind, self.port);
         Server::start(hub, self.host, bind, session)
     }
 }

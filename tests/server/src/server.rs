@@ -359,6 +359,10 @@ fn accept_all(
     let mut panicked = false;
     while !hub.is_stopping() {
         let mut state = gate.wanted.lock();
+        // Who stops the server says so before it takes the lock, and rings once.
+        if hub.is_stopping() {
+            break;
+        }
         match (state.0, &listener) {
             (Listening::Closed, Some(_)) => {
                 listener = None;

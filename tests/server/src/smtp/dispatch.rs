@@ -123,6 +123,10 @@ impl Session {
             if !self.read_chunk(*chunk_size as u64, None)? {
                 return Ok(Some(Outcome::End));
             }
+            // What is already on its way behind it must not make a message (RFC 3030 section 2).
+            if let Some(transaction) = &mut self.transaction {
+                transaction.broken = true;
+            }
         }
         Ok(Some(outcome))
     }
