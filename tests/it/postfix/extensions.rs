@@ -43,9 +43,8 @@ fn the_sender_is_notified_with_the_identifier_of_the_envelope() {
         return;
     };
     let client = connect(postfix);
-    for (returned, text_comes_back) in
-        [(ReturnContent::Headers, false), (ReturnContent::Full, true)]
-    {
+    // What was delivered comes back as its header in both cases.
+    for returned in [ReturnContent::Headers, ReturnContent::Full] {
         let sender = postfix.new_recipient("sender");
         let recipient = postfix.new_recipient("notified");
         let original: MailAddress = "old+name=x@example.net".parse().unwrap();
@@ -79,27 +78,29 @@ fn the_sender_is_notified_with_the_identifier_of_the_envelope() {
     }
 }
 
+/// One message comes back that cannot be delivered, and one does not.
 #[test]
 fn nobody_is_notified_who_does_not_want_to_be() {
+    let there = "there@mailpool.test";
     let Some(postfix) = Postfix::builder()
-        .setting("virtual_mailbox_maps", "inline:{there@mailpool.test=all/}")
-        .setting("virtual_mailbox_domains", "static:all")
+        .setting("virtual_mailbox_maps", format!("inline:{{{there}=all/}}"))
+        .setting("smtpd_reject_unlisted_recipient", "no")
         .start_or_skip()
     else {
         return;
     };
     let client = connect(&postfix);
-    let never = Recipient::new("there@mailpool.test")
-        .unwrap()
-        .notify(Notify::never());
-    let envelope = SmtpEnvelope::new("there@mailpool.test", [never]).unwrap();
-    assert!(
-        client
-            .send(&envelope, letter("x", ""))
-            .unwrap()
-            .is_complete()
-    );
-    assert_eq!(postfix.settled()["there@mailpool.test"], 1);
+    for (notify, text) in [(Notify::never(), "never"), (Notify::failure(), "failure")] {
+        let gone = Recipient::new("gone@mailpool.test").unwrap().notify(notify);
+        let envelope = SmtpEnvelope::new(there, [gone]).unwrap();
+        let report = client.send(&envelope, letter(text, "")).unwrap();
+        assert!(report.is_complete());
+    }
+    let notification = postfix.arrived(there, 1).remove(0);
+    let text = String::from_utf8_lossy(notification.stored()).into_owned();
+    assert!(text.contains("Action: failed\n"), "{text}");
+    assert!(text.contains("Subject: failure\n"), "{text}");
+    assert_eq!(postfix.settled()[there], 1);
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn assert_usable(postfix: &Postfix, client: &SmtpClient) {
     assert!(report.expect("the next message is sent").is_complete());
     let arrived = postfix.arrived(&recipient, 1);
     assert_same("the next message", &arrived[0].message(), &message);
-    assert_one_connection(&client);
+    assert_one_connection(client);
 }
 
 /// Ends the client and waits until Postfix has logged what it did in its session.
