@@ -32,6 +32,9 @@ const MANY: usize = 16;
 /// Bytes of more than a few messages that one connection has under way.
 const AHEAD: usize = 512 * 1024;
 
+/// Messages that wait to be tried again at most, before no more are taken.
+const LATER: usize = 1000;
+
 /// Messages after which a connection is given back, so that others who wait for one get theirs.
 const TURN: usize = 200;
 
@@ -134,6 +137,9 @@ impl<'a> BulkSend<'a> {
     /// Tries messages again that the server refuses for the time being (4yz) as a whole: when
     /// `policy` says, and up to its limits. Default: they fail.
     ///
+    /// Messages that are to be tried again are kept; when there are 1,000 of them no more are taken
+    /// from the iterator until there are fewer.
+    ///
     /// What may have been delivered is never tried again. A message of which only some recipients
     /// were refused has been sent; the report names them.
     pub fn retry(mut self, policy: Backoff) -> Self {
@@ -170,6 +176,7 @@ impl<'a> BulkSend<'a> {
                     jobs: next_job.clone(),
                     answers: answers.clone(),
                     abandoned: &abandoned,
+                    share: connections * FEW,
                 };
                 let job = move |ready: Result<&SmtpClient>| {
                     line.work(ready);
@@ -274,6 +281,8 @@ struct Line<'a> {
     jobs: Receiver<Job>,
     answers: Sender<Answer>,
     abandoned: &'a AtomicBool,
+    /// Messages that are left for the other workers.
+    share: usize,
 }
 
 /// A worker's messages under way. Whatever becomes of the worker, each is answered.
@@ -287,9 +296,11 @@ impl UnderWay {
         self.open.iter().map(|(job, ..)| job.message.len()).sum()
     }
 
-    fn has_room(&self) -> bool {
+    /// Whether another message is to be taken of those that wait: few enough are left for the
+    /// other workers where `many` do not.
+    fn has_room(&self, many: bool) -> bool {
         let count = self.open.len();
-        count < FEW || (count < MANY && self.bytes() < AHEAD)
+        count < FEW || (many && count < MANY && self.bytes() < AHEAD)
     }
 
     /// Waits for the first half of them. A connection answers in order, so that one wake-up
@@ -341,7 +352,7 @@ impl Line<'_> {
         };
         let mut begun = 0;
         loop {
-            while begun < TURN && under_way.has_room() {
+            while begun < TURN && under_way.has_room(self.jobs.len() > self.share) {
                 let Some(job) = self.next(under_way.open.is_empty()) else {
                     break;
                 };
@@ -435,7 +446,7 @@ impl<'a, 'c> Desk<'a, 'c> {
         let taken = self.under_way + self.waiting.len();
         let room = taken < self.connections * FEW
             || (taken < self.connections * MANY && self.bytes < self.connections * AHEAD);
-        room && !self.is_over && !self.is_exhausted
+        room && self.later.len() < LATER && !self.is_over && !self.is_exhausted
     }
 
     fn add(&mut self, job: Job) {

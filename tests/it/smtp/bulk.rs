@@ -1,10 +1,13 @@
 //! Many messages at once.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use mailpool::{Backoff, CancelToken};
 
 use super::setup::{builder, server, to};
 use crate::support::never;
-use crate::threads::{SHORT, bounded, until_received};
+use crate::threads::{LONG, SHORT, bounded, until_received};
 
 /// A connection that has nothing to do is given back, and no other one takes its place.
 #[test]
@@ -33,5 +36,43 @@ fn no_connection_is_opened_for_messages_that_are_under_way_on_another() {
             assert!(sending.join().unwrap().is_complete());
         });
         assert_eq!(server.deliveries().len(), 2);
+    });
+}
+
+/// A server that refuses everything for the time being does not make the whole list wait in memory.
+#[test]
+fn messages_that_wait_to_be_tried_again_are_bounded() {
+    bounded(|| {
+        let server = server().start().unwrap();
+        server
+            .faults()
+            .refuse_sender("alice@example.org", "450 4.2.0 later");
+        let client = builder(&server)
+            .max_connections_per_server(3)
+            .connect()
+            .unwrap();
+        let token = CancelToken::new();
+        let view = client.with_cancel(&token);
+        let taken = AtomicUsize::new(0);
+        let outcome = std::thread::scope(|threads| {
+            let sending = threads.spawn(|| {
+                let messages = (0..5_000).map(|number| {
+                    taken.fetch_add(1, Ordering::SeqCst);
+                    (to(&["bob"]), format!("X: {number}\r\n\r\n"))
+                });
+                let patient = Backoff::new()
+                    .first_delay(Duration::from_secs(100_000))
+                    .max_delay(Duration::from_secs(100_000));
+                view.bulk().retry(patient).send_all(messages).unwrap()
+            });
+            let taken = || taken.load(Ordering::SeqCst);
+            assert!(server.wait_until(LONG, |_| taken() >= 1_000));
+            assert!(!server.wait_until(10 * SHORT, |_| taken() > 1_100));
+            token.cancel();
+            sending.join().unwrap()
+        });
+        assert!(outcome.succeeded.is_empty());
+        assert!(outcome.failed.len() >= 1_000, "{}", outcome.failed.len());
+        assert!(outcome.failed[0].1.is_transient_refusal());
     });
 }
