@@ -290,8 +290,8 @@ impl Run {
             server.wait_until(moment, |counters| counters.total_commands() > next);
         }
         server.faults().clear();
-        assert!(server.wait_until(LONG, |counters| counters.sessions == 0));
-        assert_eq!(server.counters().open, 0);
+        let over = server.wait_until(LONG, |now| now.sessions == 0 && now.open == 0);
+        assert!(over, "connections are left open");
         note_asked(&server, &mut asked);
         asked
     }
