@@ -116,8 +116,8 @@ pub(super) struct EventLoop<P: Protocol> {
     /// It has served its time, and another one is to take its place.
     pub(super) leaving: Option<Leaving>,
     pub(super) ready_since: Instant,
-    /// The first operation that it can have begun since.
-    pub(super) first_operation: OperationId,
+    /// An operation has been begun since.
+    pub(super) was_used: bool,
     pub(super) keep: Option<Keep>,
     pub(super) last_in: Instant,
     pub(super) last_out: Instant,
@@ -173,7 +173,7 @@ impl<P: Protocol> EventLoop<P> {
             closing: None,
             leaving: None,
             ready_since: now,
-            first_operation: 0,
+            was_used: false,
             keep: None,
             last_in: now,
             last_out: now,
@@ -384,6 +384,7 @@ impl<P: Protocol> EventLoop<P> {
             return;
         }
         self.parked_at = None;
+        self.was_used = true;
         let id = self.next_operation;
         self.next_operation += 1;
         let verb = P::name_of(&order.operation);
@@ -429,7 +430,7 @@ impl<P: Protocol> EventLoop<P> {
             Output::Ready => {
                 self.ready = true;
                 self.ready_since = Instant::now();
-                self.first_operation = self.next_operation;
+                self.was_used = false;
                 self.shared.counters.set_phase(None);
                 self.was_restored();
                 self.shared.set_readiness(Ok(()));
@@ -440,6 +441,7 @@ impl<P: Protocol> EventLoop<P> {
                 self.in_flight.remove(&id);
                 self.name_running();
             }
+            Output::Again(id, operation) => self.put_off(id, operation),
             Output::WasReset => {
                 self.hooks.was_reset(self.shared.id);
                 for promise in self.resets.drain(..) {

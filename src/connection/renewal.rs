@@ -6,10 +6,15 @@
 use std::time::{Duration, Instant};
 
 use super::event_loop::EventLoop;
-use crate::protocol::machine::Protocol;
+use super::handle::Order;
+use super::queue::Front;
+use crate::protocol::machine::{OperationId, Protocol};
 
 /// How long the goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A connection that nobody has used is not too old before this time.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// A connection is being left.
 pub(super) struct Leaving {
@@ -25,15 +30,18 @@ impl Leaving {
 }
 
 impl<P: Protocol> EventLoop<P> {
-    /// Whether the next operation needs another connection.
+    /// Whether the next operation needs another connection. Who only gives it back does not.
     pub(super) fn is_worn(&self) -> bool {
-        if self.queue.front().is_none() {
+        if matches!(self.queue.front(), None | Some(Front::Reset)) {
             return false;
         }
         let age = self.ready_since.elapsed();
-        // One that has not been of use yet is: however short its time, there is progress.
-        let was_used = self.next_operation > self.first_operation;
-        let is_old = was_used && self.settings.max_age.is_some_and(|most| age >= most);
+        // However short its time is, one that has just been opened serves for something.
+        let least = if self.was_used { Duration::ZERO } else { FRESH };
+        let is_old = self
+            .settings
+            .max_age
+            .is_some_and(|most| age >= most.max(least));
         // Inside an exclusive session it may mean something else on another connection.
         self.protocol.is_worn() || (is_old && !self.queue.is_owned())
     }
@@ -55,6 +63,22 @@ impl<P: Protocol> EventLoop<P> {
             done: false,
         });
         true
+    }
+
+    /// Puts the rest of an operation to the front: the next connection goes on with it.
+    pub(super) fn put_off(&mut self, id: OperationId, operation: P::Operation) {
+        let Some(in_flight) = self.in_flight.remove(&id) else {
+            return;
+        };
+        self.name_running();
+        self.queue.put_back(vec![Order {
+            operation,
+            promise: in_flight.promise,
+            count: in_flight.count,
+            was_repeated: in_flight.was_repeated,
+            uncertain: in_flight.uncertain,
+            of_session: in_flight.of_session,
+        }]);
     }
 
     /// Prepares for the next connection.

@@ -66,6 +66,10 @@ impl<T: Send + 'static> Feeder<T> {
             if state.gone {
                 return Ok(false);
             }
+            // Also where there is always room: it must not outlast its time for that.
+            if let Some(stopped) = until.stopped() {
+                return Err(stopped);
+            }
             if state.wanted && state.weight < most {
                 return Ok(true);
             }

@@ -189,6 +189,9 @@ pub(crate) enum Output<P: Protocol> {
     End(OperationId, Result<P::End, P::Failure>),
     /// The gate was closed: nothing of the operation was written.
     Withdrawn(OperationId),
+    /// The rest of an operation is to be carried out on the connection that takes the place of
+    /// this one: this one [is worn](Protocol::is_worn).
+    Again(OperationId, P::Operation),
     /// [`Protocol::reset`] is done.
     WasReset,
     /// The server has said goodbye, as it was asked to.

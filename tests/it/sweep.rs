@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_millis(250);
 const STALL: Duration = Duration::from_millis(40);
 
 /// By how much a call may miss its deadline on a machine with much else to do.
-const SLACK: Duration = Duration::from_secs(15);
+pub(crate) const SLACK: Duration = Duration::from_secs(15);
 
 /// What came of a session.
 struct Played {
@@ -426,13 +426,13 @@ fn a_session_stalls_after_each_byte() {
 
 /// Runs a test in a process of its own, where the system trusts nobody: to read all of its
 /// certificates for each client would take most of the time.
-fn without_the_systems_certificates(test: &str, body: impl FnOnce() + Send + 'static) {
+pub(crate) fn without_the_systems_certificates(test: &str, body: impl FnOnce() + Send + 'static) {
     const INSIDE: &str = "MAILPOOL_SWEEP_INSIDE";
     if std::env::var_os(INSIDE).is_some() {
         return bounded(body);
     }
     let output = Command::new(std::env::current_exe().unwrap())
-        .args([&format!("sweep::{test}"), "--exact", "--nocapture"])
+        .args([test, "--exact", "--nocapture"])
         .env(INSIDE, "1")
         .env("SSL_CERT_FILE", "/dev/null")
         .env("SSL_CERT_DIR", "/nonexistent")
@@ -446,7 +446,7 @@ fn without_the_systems_certificates(test: &str, body: impl FnOnce() + Send + 'st
 
 #[test]
 fn a_session_under_tls_ends_without_a_word_after_each_byte() {
-    let name = "a_session_under_tls_ends_without_a_word_after_each_byte";
+    let name = "sweep::a_session_under_tls_ends_without_a_word_after_each_byte";
     without_the_systems_certificates(name, || {
         let action = Action::CloseWithoutNotify;
         let sweep = sweep("0X7F.1", Secured::Tls, Layer::Plaintext, action);
@@ -456,7 +456,7 @@ fn a_session_under_tls_ends_without_a_word_after_each_byte() {
 
 #[test]
 fn a_session_under_tls_ends_at_places_of_its_records_and_handshake() {
-    let name = "a_session_under_tls_ends_at_places_of_its_records_and_handshake";
+    let name = "sweep::a_session_under_tls_ends_at_places_of_its_records_and_handshake";
     without_the_systems_certificates(name, || {
         let action = Action::CloseWithoutNotify;
         let sweep = sweep("2130706433", Secured::Tls, Layer::Wire, action);

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::{SmtpClient, report};
 use crate::client::call;
-use crate::connection::cancel::Stopped;
+use crate::connection::cancel::{Stopped, Until};
 use crate::connection::failure::Phase;
 use crate::connection::upload::{Feeder, Intake, Taken, upload};
 use crate::error::{Error, ErrorKind, Result};
@@ -149,16 +149,16 @@ fn feed(
         if let Some(stopped) = until.stopped() {
             return Err(Broken::Stopped(stopped));
         }
-        let chunk = read_chunk(reader).map_err(|error| {
+        let (chunk, over) = read_chunk(reader, &until).map_err(|error| {
             Broken::Source(ErrorKind::Read {
                 source: Arc::new(error),
             })
         })?;
-        let over = chunk.is_empty();
+        if !chunk.is_empty() {
+            cleaner.push(chunk, &mut pieces).map_err(invalid)?;
+        }
         if over {
             cleaner.finish(&mut pieces).map_err(invalid)?;
-        } else {
-            cleaner.push(chunk, &mut pieces).map_err(invalid)?;
         }
         for piece in pieces.drain(..) {
             let weight = piece.len();
@@ -172,20 +172,28 @@ fn feed(
     }
 }
 
-/// The next chunk, as full as the reader makes it; empty at its end.
-fn read_chunk(reader: &mut dyn Read) -> io::Result<Bytes> {
+/// The next chunk, and whether it was the last one: as full as the reader makes it, unless the
+/// call is over meanwhile.
+fn read_chunk(reader: &mut dyn Read, until: &Until) -> io::Result<(Bytes, bool)> {
     let mut chunk = BytesMut::zeroed(CHUNK);
     let mut filled = 0;
+    let mut over = false;
     while let Some(room) = chunk.get_mut(filled..).filter(|room| !room.is_empty()) {
         match reader.read(room) {
-            Ok(0) => break,
+            Ok(0) => {
+                over = true;
+                break;
+            }
             Ok(count) => filled += count.min(room.len()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+        if until.stopped().is_some() {
+            break;
+        }
     }
     chunk.truncate(filled);
-    Ok(chunk.freeze())
+    Ok((chunk.freeze(), over))
 }
 
 /// What the connection thread sees of a reader.

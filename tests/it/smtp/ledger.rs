@@ -20,7 +20,7 @@ use mailpool::{
     CancelToken, Certainty, Error, ErrorKind, OutgoingMessage, RecipientOutcome, RecipientReport,
     SendReport, SmtpClient, SmtpClientBuilder, SmtpEnvelope,
 };
-use mailpool_test_server::{Action, Counters, Layer, Point, Protocol, Server, Store};
+use mailpool_test_server::{Action, Layer, Point, Protocol, Server, Store};
 
 use crate::shutdown::until_no_threads;
 use crate::support::quick;
@@ -290,8 +290,8 @@ impl Run {
             server.wait_until(moment, |counters| counters.total_commands() > next);
         }
         server.faults().clear();
-        let is_left = |counters: &Counters| counters.sessions == 0 && counters.open == 0;
-        assert!(server.wait_until(LONG, is_left));
+        let over = server.wait_until(LONG, |now| now.sessions == 0 && now.open == 0);
+        assert!(over, "connections are left open");
         note_asked(&server, &mut asked);
         asked
     }

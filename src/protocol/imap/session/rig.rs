@@ -116,6 +116,7 @@ impl Rig {
             Output::Ready => "ready".to_owned(),
             Output::WasReset => "reset".to_owned(),
             Output::Finished => "finished".to_owned(),
+            Output::Again(id, _) => format!("{id} again"),
             Output::Withdrawn(id) => format!("{id} withdrawn"),
             Output::End(id, Ok(end)) => format!("{id} {}", short(&end)),
             Output::End(id, Err(failure)) => format!("{id} failed: {failure}"),

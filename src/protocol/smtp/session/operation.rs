@@ -30,6 +30,8 @@ pub(crate) struct Mail {
     pub content: Content,
     /// What has become of it for each recipient so far.
     pub outcomes: Vec<Option<RecipientOutcome>>,
+    /// A connection has broken with it.
+    pub was_broken: bool,
 }
 
 impl Mail {
@@ -38,6 +40,7 @@ impl Mail {
             outcomes: vec![None; envelope.recipients().len()],
             envelope,
             content,
+            was_broken: false,
         }
     }
 

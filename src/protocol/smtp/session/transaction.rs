@@ -14,7 +14,7 @@ use super::super::command::{self, MailParameters};
 use super::super::content::{Content, Pull};
 use super::operation::{End, Failure, Mail, Operation};
 use super::{Expected, Session};
-use crate::protocol::machine::{Gate, OperationId, Output, Salvaged};
+use crate::protocol::machine::{Gate, OperationId, Output, Protocol as _, Salvaged};
 use crate::types::smtp::envelope::{BodyType, Hold};
 use crate::types::smtp::reply::SmtpReply;
 use crate::types::smtp::report::RecipientOutcome;
@@ -573,6 +573,9 @@ impl Session {
         };
         if transaction.may_have_rounds() && !transaction.open_recipients().is_empty() {
             transaction.stage = Stage::Waiting;
+            if self.is_worn() {
+                self.put_off(id);
+            }
             return;
         }
         let report = transaction.mail.report();
@@ -582,6 +585,16 @@ impl Session {
             Err(Failure::NobodyAccepted(report.into()))
         };
         self.end(id, end);
+    }
+
+    /// The next round needs another connection.
+    fn put_off(&mut self, id: OperationId) {
+        if let Some(at) = self.transactions.iter().position(|one| one.id == id) {
+            if let Some(transaction) = self.transactions.remove(at) {
+                let rest = Operation::Send(Box::new(transaction.mail));
+                self.outputs.push_back(Output::Again(id, rest));
+            }
+        }
     }
 
     /// The connection has broken, and `written` bytes have been given to it. What was not written
@@ -612,9 +625,14 @@ impl Session {
                     }
                 }
             }
-            let mail = transaction.mail;
+            let mut mail = transaction.mail;
             let open = mail.outcomes.iter().any(Option::is_none);
-            if !open && mail.anybody_accepted() {
+            let was_tried_again = mail.was_broken && transaction.was_begun;
+            mail.was_broken |= transaction.was_begun;
+            if mail.anybody_accepted() && (!open || was_tried_again) {
+                for outcome in &mut mail.outcomes {
+                    outcome.get_or_insert(RecipientOutcome::Unknown);
+                }
                 // Some have it, and what is not known is told.
                 let report = mail.report();
                 self.outputs

@@ -115,6 +115,7 @@ impl Rig {
                 Output::End(id, end) => {
                     assert!(self.ends.insert(id, end).is_none(), "{id} ended twice");
                 }
+                Output::Again(id, _) => panic!("{id} is put off"),
                 Output::Withdrawn(id) => self.withdrawn.push(id),
                 Output::WasReset => {}
                 Output::Finished => self.is_finished = true,
