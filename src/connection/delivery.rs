@@ -1,7 +1,7 @@
 //! Parts of replies on their way to their callers: who is held up by a slow reader, and what becomes
 //! of what nobody wants any more.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::event_loop::{EventLoop, Fail};
 use super::failure::Failure;
@@ -21,8 +21,12 @@ impl<P: Protocol> EventLoop<P> {
             return self.pass_over(skipped);
         }
         let pushed = in_flight.promise.push(part, weight);
-        if pushed.awaited && self.awaited.last() != Some(&id) {
-            self.awaited.push(id);
+        if pushed.awaited {
+            if self.awaited.last() != Some(&id) {
+                self.awaited.push(id);
+            }
+            self.unwoken.0 += weight;
+            self.unwoken.1.get_or_insert_with(Instant::now);
         }
         if pushed.total > limit && !alone {
             in_flight.promise.end_early(Failure::Overflow { limit });

@@ -36,6 +36,10 @@ use crate::wire::send::SendBuffer;
 /// How long a server may take to close the connection after it has said goodbye.
 const AFTER_GOODBYE: Duration = Duration::from_secs(2);
 
+/// Parts that come together wake their caller once: at so many bytes, or after so long.
+const WAKE_AT: usize = 256 * 1024;
+const WAKE_WITHIN: Duration = Duration::from_micros(500);
+
 /// Reads from a server that takes no more: enough for its words, not for ever.
 const LAST_READS: usize = 64;
 
@@ -102,6 +106,8 @@ pub(super) struct EventLoop<P: Protocol> {
     pub(super) next_operation: OperationId,
     /// Operations whose callers sleep although parts have come for them.
     pub(super) awaited: Vec<OperationId>,
+    /// Bytes of these parts, and since when there are any.
+    pub(super) unwoken: (usize, Option<Instant>),
     /// The callers that wait for a reset.
     pub(super) resets: Vec<SignalPromise<P>>,
     pub(super) readable: bool,
@@ -163,6 +169,7 @@ impl<P: Protocol> EventLoop<P> {
             in_flight: BTreeMap::new(),
             next_operation: 0,
             awaited: Vec::new(),
+            unwoken: (0, None),
             resets: Vec::new(),
             readable: false,
             writable: false,
@@ -216,9 +223,10 @@ impl<P: Protocol> EventLoop<P> {
         let Some(until) = self.deadlines()? else {
             return Ok(Some(Served::Ended));
         };
+        let due = self.wake_due();
         let goes_on = read || (wrote && self.protocol.is_held_back());
         if !goes_on {
-            self.sleep(until)?;
+            self.sleep(earlier(until, due))?;
         }
         Ok(None)
     }
@@ -289,15 +297,29 @@ impl<P: Protocol> EventLoop<P> {
             progress = true;
             handled = handled.and(self.handle(output));
         }
-        self.wake_callers();
+        if self.unwoken.0 >= WAKE_AT {
+            self.wake_callers();
+        }
         handled?;
         result.map_err(Failure::Protocol)?;
         Ok(progress)
     }
 
+    /// When those who sleep although parts have come are to be woken, if there are any.
+    fn wake_due(&mut self) -> Option<Instant> {
+        let since = self.unwoken.1?;
+        let due = since.checked_add(WAKE_WITHIN)?;
+        if Instant::now() >= due {
+            self.wake_callers();
+            return None;
+        }
+        Some(due)
+    }
+
     /// One wake-up for all the parts that came together; those whose operation has ended were
     /// woken by its end.
-    fn wake_callers(&mut self) {
+    pub(super) fn wake_callers(&mut self) {
+        self.unwoken = (0, None);
         for id in self.awaited.drain(..) {
             if let Some(in_flight) = self.in_flight.get(&id) {
                 in_flight.promise.wake();

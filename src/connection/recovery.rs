@@ -158,6 +158,8 @@ impl<P: Protocol> EventLoop<P> {
     /// There is no further attempt.
     fn recover(&mut self, failure: Fail<P>) -> Result<(), Fail<P>> {
         self.recovery.is_renewal = false;
+        // What has come may be read, however long it takes until more does.
+        self.wake_callers();
         if !self.recovery.was_ready || self.closing.is_some() {
             return Err(failure);
         }
