@@ -11,7 +11,6 @@
 //! come in, and no user code runs here.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ use super::queue::{CommandQueue, Front, Waiting};
 use super::recovery::{Broken, Persistence, Recovery};
 use super::renewal::Leaving;
 use super::settings::Settings;
-use super::transport::{ReadOutcome, Transport};
+use super::transport::Transport;
 use crate::protocol::machine::{Gate, OperationId, Output, Protocol};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
@@ -39,9 +38,6 @@ const AFTER_GOODBYE: Duration = Duration::from_secs(2);
 /// Parts that come together wake their caller once: at so many bytes, or after so long.
 const WAKE_AT: usize = 256 * 1024;
 const WAKE_WITHIN: Duration = Duration::from_micros(500);
-
-/// Reads from a server that takes no more: enough for its words, not for ever.
-const LAST_READS: usize = 64;
 
 pub(super) type Fail<P> = Failure<<P as Protocol>::Failure>;
 
@@ -284,7 +280,7 @@ impl<P: Protocol> EventLoop<P> {
     }
 
     /// Hands on what the protocol makes of what has come. Returns whether it said anything.
-    fn advance(&mut self) -> Result<bool, Fail<P>> {
+    pub(super) fn advance(&mut self) -> Result<bool, Fail<P>> {
         let mut gate = Commit(&self.in_flight);
         let result = self
             .protocol
@@ -500,105 +496,6 @@ impl<P: Protocol> EventLoop<P> {
     pub(super) fn name_running(&self) {
         let verb = self.in_flight.values().next().map(|other| other.verb);
         self.shared.counters.set_running(verb);
-    }
-
-    /// Writes what the socket takes. Returns whether it took anything.
-    fn write(&mut self) -> Result<bool, Fail<P>> {
-        if self.output.is_empty() || !self.writable {
-            return Ok(false);
-        }
-        let before = self.output.len();
-        let result = self.transport.write(&mut self.output);
-        let written = before - self.output.len();
-        self.shared
-            .counters
-            .bytes_out
-            .fetch_add(written as u64, Ordering::Relaxed);
-        self.last_out = Instant::now();
-        self.writable = result.map_err(Failure::io)?;
-        Ok(written > 0)
-    }
-
-    /// Takes in what the server said before it stopped listening: answers count, and its own
-    /// words say more than a broken pipe.
-    fn last_words(&mut self, failure: Fail<P>) -> Fail<P> {
-        for _ in 0..LAST_READS {
-            let Ok(ReadOutcome::Some { .. }) = self.transport.read(&mut self.input) else {
-                break;
-            };
-            if let Err(last) = self.advance() {
-                return last;
-            }
-        }
-        failure
-    }
-
-    /// Writes everything that is left, before the transport changes.
-    fn finish_writing(&mut self) -> Result<(), Fail<P>> {
-        self.write()?;
-        while !self.output.is_empty() {
-            self.wait_while_opening(self.open_by)?;
-            self.write()?;
-        }
-        Ok(())
-    }
-
-    /// Reads once. Returns whether anything came.
-    fn read(&mut self) -> Result<bool, Fail<P>> {
-        if !self.readable || self.is_paused() {
-            return Ok(false);
-        }
-        let before = self.input.len();
-        match self.transport.read(&mut self.input) {
-            Ok(ReadOutcome::Some { drained }) => {
-                let count = self.input.len() - before;
-                self.shared
-                    .counters
-                    .bytes_in
-                    .fetch_add(count as u64, Ordering::Relaxed);
-                // The end of the stream may have been reported together with the data.
-                self.readable = !drained || self.read_closed;
-                self.last_in = Instant::now();
-                Ok(true)
-            }
-            Ok(ReadOutcome::Blocked) => {
-                self.readable = false;
-                Ok(false)
-            }
-            Ok(ReadOutcome::EndOfStream) => Err(Failure::EndOfStream),
-            Err(error) => Err(Failure::io(error)),
-        }
-    }
-
-    pub(super) fn sleep(&mut self, until: Option<Instant>) -> Result<(), Fail<P>> {
-        self.shared.doorbell.going_to_sleep();
-        let pending = !self.receiver.is_empty() || self.shared.resumed.load(Ordering::SeqCst);
-        let timeout = if pending {
-            Some(Duration::ZERO)
-        } else {
-            until.map(|until| until.saturating_duration_since(Instant::now()))
-        };
-        let result = self.poll.poll(&mut self.events, timeout);
-        self.shared.doorbell.awake();
-        self.shared.counters.wakeups.fetch_add(1, Ordering::Relaxed);
-        match result {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
-            Err(error) => return Err(Failure::io(error)),
-        }
-        let tls = matches!(self.transport, Transport::Tls(_));
-        for event in &self.events {
-            if event.token() == Self::SOCKET {
-                // An error or a hang-up is found by the next read or write. Under TLS a read
-                // may have to write first, and the other way round.
-                let failed = event.is_error();
-                let closed = event.is_read_closed();
-                self.read_closed |= closed;
-                self.readable |= tls || closed || failed || event.is_readable();
-                self.writable |= tls || failed || event.is_write_closed() || event.is_writable();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -27,5 +27,6 @@ pub(crate) mod settings;
 pub(crate) mod slot;
 mod timers;
 pub(crate) mod tokens;
+mod traffic;
 pub(crate) mod transport;
 pub(crate) mod upload;

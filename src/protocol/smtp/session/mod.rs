@@ -13,10 +13,13 @@
 
 mod answers;
 mod login;
+mod needs;
 pub(crate) mod operation;
+mod salvage;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod writing;
 
 use std::collections::VecDeque;
 use std::time::Instant;
