@@ -42,8 +42,8 @@ const LINGER: Duration = Duration::from_millis(20);
 
 /// The sending of many messages: [`SmtpClient::bulk`].
 ///
-/// They are divided among connections, as many as the quota leaves free; with a quota of 1
-/// everything goes over the main connection. Only a few are taken from the iterator ahead of what
+/// They are divided among connections, as many as the quota leaves free; with a quota of 1, and
+/// where the server allows no more connections, they go over the main connection. Only a few are taken from the iterator ahead of what
 /// has been sent. What fails does not end the rest.
 ///
 /// The work ends early when the client's view is cancelled or its deadline passes, or when the
@@ -176,6 +176,7 @@ impl<'a> BulkSend<'a> {
                     answers: answers.clone(),
                     abandoned: &abandoned,
                     share: connections * FEW,
+                    client,
                 };
                 let job = move |ready: Result<&SmtpClient>| {
                     line.work(ready);

@@ -76,3 +76,22 @@ fn messages_that_wait_to_be_tried_again_are_bounded() {
         assert!(outcome.failed[0].1.is_transient_refusal());
     });
 }
+
+/// A server that allows one connection only is no reason to fail.
+#[test]
+fn without_further_connections_the_main_one_has_to_do() {
+    bounded(|| {
+        let server = server().max_connections(1).start().unwrap();
+        let client = builder(&server)
+            .max_connections_per_server(4)
+            .reconnect(never())
+            // So long each of them waits for a connection.
+            .timeout(10 * SHORT)
+            .connect()
+            .unwrap();
+        let messages = (0..100).map(|number| (to(&["bob"]), format!("X: {number}\r\n\r\n")));
+        let outcome = client.send_all(messages).unwrap();
+        assert!(outcome.is_complete(), "{:?}", outcome.failed);
+        assert!(server.deliveries().iter().all(|one| one.connection == 1));
+    });
+}

@@ -76,6 +76,8 @@ pub(super) struct Line<'a> {
     pub(super) abandoned: &'a AtomicBool,
     /// Messages that are left for the other workers.
     pub(super) share: usize,
+    /// Where messages go for which there is no connection.
+    pub(super) client: &'a SmtpClient,
 }
 
 /// A worker's messages under way. Whatever becomes of the worker, each is answered.
@@ -136,12 +138,14 @@ impl Line<'_> {
         };
         let client = match ready {
             Ok(client) => client,
-            Err(error) => {
+            Err(error) if self.client.patience.is_ended_by(&error) => {
                 if let Ok(job) = self.jobs.try_recv() {
                     self.answer(job, Err(error));
                 }
                 return;
             }
+            // The main connection has to do, which comes back by itself if it is lost, too.
+            Err(_) => self.client,
         };
         let mut begun = 0;
         loop {
