@@ -419,16 +419,22 @@ fn too_many_connections_are_recognised() {
             .limit_mode(mode)
             .start()
             .unwrap();
+        // The server takes its time to be sure that it is full.
+        const PATIENT: Duration = Duration::from_secs(2);
         let quick = Backoff::new().max_delay(SHORT);
-        let client = builder(&server).reconnect(quick).connect().unwrap();
+        let client = builder(&server)
+            .max_connections_per_server(3)
+            .reconnect(quick)
+            .connect()
+            .unwrap();
         std::thread::scope(|threads| {
             threads.spawn(|| {
                 // More often than there are permits: they are given back.
-                for _ in 0..12 {
-                    let error = client.create_connection_timeout(5 * SHORT).unwrap_err();
+                for _ in 0..5 {
+                    let error = client.create_connection_timeout(PATIENT).unwrap_err();
                     assert!(error.is_too_many_connections(), "{error:?}");
                     eventually("the permit is there again", || {
-                        client.stats().effective_quota == 10
+                        client.stats().effective_quota == 3
                     });
                 }
                 server.set_max_connections(None);
