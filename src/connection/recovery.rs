@@ -17,6 +17,7 @@ use super::event_loop::{EventLoop, Fail, InFlight, Served};
 use super::failure::{Failure, Phase};
 use super::handle::{Count, OperationPromise, Order, SignalPromise};
 use super::notice::Notice;
+use super::queue::Front;
 use crate::protocol::machine::{Output, Protocol, Salvaged, Verdict};
 use crate::wire::receive::ReceiveBuffer;
 use crate::wire::send::SendBuffer;
@@ -169,14 +170,21 @@ impl<P: Protocol> EventLoop<P> {
         self.recovery.lose(Instant::now());
         self.transport.close();
         self.break_off();
-        if !self.is_wanted() {
+        let given_back = !self.broken.signals.is_empty();
+        let own_doing = verdict::<P>(&failure) == Verdict::OwnDoing;
+        // Who has had a message broken off has the connection still, and may use it at any moment.
+        let has_user = own_doing && !given_back;
+        if !has_user && !self.is_wanted() {
             return Err(failure);
         }
-        if verdict::<P>(&failure) == Verdict::OwnDoing {
+        if own_doing {
             // It was not lost: nobody is to wait, or to be told, because of it.
             self.recovery.is_renewal = true;
             self.broken.tell(&failure);
             self.begin_anew();
+            if self.persistence == Persistence::WhileWanted {
+                self.rest()?;
+            }
             self.limit_opening();
             return Ok(());
         }
@@ -350,6 +358,31 @@ impl<P: Protocol> EventLoop<P> {
         self.ready = false;
         self.given_up = None;
         self.awaited.clear();
+    }
+
+    /// Waits without a socket until somebody wants the connection.
+    ///
+    /// # Errors
+    /// It is given back, or closed.
+    fn rest(&mut self) -> Result<(), Fail<P>> {
+        loop {
+            self.take_requests();
+            if self.closing.is_some() {
+                return Err(Failure::Closed);
+            }
+            self.drop_unwanted();
+            match self.queue.front() {
+                Some(Front::Reset) => {
+                    self.let_go();
+                    return Err(Failure::EndOfStream);
+                }
+                Some(_) => return Ok(()),
+                None => {
+                    let due = self.hooks.housekeeping(self.shared.id, Instant::now());
+                    self.sleep(due)?;
+                }
+            }
+        }
     }
 
     /// Lets `delay` pass, unless the connection is closed or nobody wants it any more.

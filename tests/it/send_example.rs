@@ -339,8 +339,8 @@ fn an_interrupt_lets_what_is_under_way_come_to_its_end() {
     let (stdout, _) = said(&running.end(), 3);
     assert!(stdout.contains("failed: 0 (maybe sent: 0)"), "{stdout}");
     let left = stdout.matches("not attempted  ").count();
-    // One connection beside the main one has three under way, three to come and one ahead.
-    assert!(left >= 33, "{stdout}");
+    // One connection beside the main one has no more than sixteen, under way or to come.
+    assert!(left >= 24, "{stdout}");
     assert_eq!(server.deliveries().len() + left, 40, "{stdout}");
     assert!(!server.deliveries().is_empty());
 }

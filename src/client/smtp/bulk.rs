@@ -5,7 +5,7 @@ mod line;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,8 +31,9 @@ const MANY: usize = 16;
 /// Bytes of more than a few messages that one connection has under way.
 const AHEAD: usize = 512 * 1024;
 
-/// Messages that wait to be tried again at most, before no more are taken.
+/// Messages that wait to be tried again at most, and their bytes, before no more are taken.
 const LATER: usize = 1000;
+const LATER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Messages after which a connection is given back, so that others who wait for one get theirs.
 const TURN: usize = 200;
@@ -43,8 +44,9 @@ const LINGER: Duration = Duration::from_millis(20);
 /// The sending of many messages: [`SmtpClient::bulk`].
 ///
 /// They are divided among connections, as many as the quota leaves free; with a quota of 1, and
-/// where the server allows no more connections, they go over the main connection. Only a few are taken from the iterator ahead of what
-/// has been sent. What fails does not end the rest.
+/// where the server allows no more connections, they go over the main connection. Only a few are
+/// taken from the iterator ahead of what has been sent, and each is begun as soon as it has been
+/// taken. What fails does not end the rest.
 ///
 /// The work ends early when the client's view is cancelled or its deadline passes, or when the
 /// client is shut down: the rest is not attempted.
@@ -136,8 +138,8 @@ impl<'a> BulkSend<'a> {
     /// Tries messages again that the server refuses for the time being (4yz) as a whole: when
     /// `policy` says, and up to its limits. Default: they fail.
     ///
-    /// Messages that are to be tried again are kept; when there are 1,000 of them no more are taken
-    /// from the iterator until there are fewer.
+    /// Messages that are to be tried again are kept; when they are 1,000, or 16 MiB together, no
+    /// more are taken from the iterator until there are fewer.
     ///
     /// What may have been delivered is never tried again. A message of which only some recipients
     /// were refused has been sent; the report names them.
@@ -160,10 +162,12 @@ impl<'a> BulkSend<'a> {
         let (jobs, next_job) = bounded::<Job>(connections * MANY);
         let (answers, next_answer) = unbounded::<Answer>();
         let abandoned = AtomicBool::new(false);
+        let asking = AtomicBool::new(false);
         let until = client.patience.begin_standing();
         let _watch = until.watch(|| Arc::new(Bell(answers.clone())) as Arc<dyn Notify>);
         let mut desk = Desk::new(
             client,
+            connections,
             until.clone(),
             self.retry.take(),
             self.progress.take(),
@@ -175,6 +179,7 @@ impl<'a> BulkSend<'a> {
                     jobs: next_job.clone(),
                     answers: answers.clone(),
                     abandoned: &abandoned,
+                    asking: &asking,
                     share: connections * FEW,
                     client,
                 };
@@ -187,14 +192,6 @@ impl<'a> BulkSend<'a> {
             let mut workers = 0;
             let mut messages = messages.into_iter().enumerate();
             loop {
-                while desk.wants_more() {
-                    match messages.next() {
-                        Some((number, (envelope, message))) => {
-                            desk.add(Job::new(number, envelope, message.into()));
-                        }
-                        None => desk.is_exhausted = true,
-                    }
-                }
                 desk.hand_out(&jobs);
                 if desk.is_done() {
                     return;
@@ -204,7 +201,24 @@ impl<'a> BulkSend<'a> {
                     workers += 1;
                     begin();
                 }
-                match desk.wait(&next_answer) {
+                let answer = if desk.wants_more() {
+                    // The next one may be long in coming: what there is does not wait for it.
+                    asking.store(true, Ordering::SeqCst);
+                    let answer = next_answer.try_recv().ok();
+                    let message = answer.is_none().then(|| messages.next());
+                    asking.store(false, Ordering::SeqCst);
+                    match message {
+                        Some(Some((number, (envelope, message)))) => {
+                            desk.add(Job::new(number, envelope, message.into()));
+                        }
+                        Some(None) => desk.is_exhausted = true,
+                        None => {}
+                    }
+                    answer
+                } else {
+                    Some(desk.wait(&next_answer).unwrap_or(Answer::Look))
+                };
+                match answer {
                     Some(Answer::Done(done)) => {
                         for (job, result) in done {
                             desk.take(job, result);
@@ -213,7 +227,8 @@ impl<'a> BulkSend<'a> {
                     // It has given its connection back; if there is more to do, another one
                     // takes its place.
                     Some(Answer::Left) => workers -= 1,
-                    Some(Answer::Look) | None => desk.look(),
+                    Some(Answer::Look) => desk.look(),
+                    None => {}
                 }
             }
         })?;

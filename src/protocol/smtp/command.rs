@@ -161,6 +161,17 @@ mod tests {
             "MAIL FROM:<alice@example.org> SIZE=1000 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS \
              ENVID=a+2Bb+3Dc+20d HOLDFOR=90\r\n"
         );
+        for (moment, said) in [
+            (" 1-Feb-2030 03:04:05 +0000", "2030-02-01T03:04:05Z"),
+            ("31-Dec-2029 23:59:59 -0730", "2029-12-31T23:59:59-07:30"),
+            ("31-Dec-2029 23:59:59 +0100", "2029-12-31T23:59:59+01:00"),
+        ] {
+            let held = envelope().hold_until(moment.parse().unwrap());
+            assert_eq!(
+                mail(&held, MailParameters::default()),
+                format!("MAIL FROM:<alice@example.org> HOLDUNTIL={said}\r\n")
+            );
+        }
         let nobody = SmtpEnvelope::from_nobody(["bob@example.net"]).unwrap();
         assert_eq!(mail(&nobody, MailParameters::default()), "MAIL FROM:<>\r\n");
     }

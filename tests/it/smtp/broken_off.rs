@@ -6,6 +6,7 @@ use std::time::Duration;
 use mailpool::{Backoff, CancelToken, Certainty, ErrorKind, OutgoingMessage};
 
 use super::setup::{builder, server, to};
+use crate::threads::LONG;
 
 /// Gives some of a message and then an error.
 struct Failing(usize);
@@ -80,4 +81,60 @@ fn readers_that_fail_do_not_make_the_next_sender_wait() {
         assert_eq!(server.deliveries().len(), 1);
         assert_eq!(client.stats().open, 1);
     }
+}
+
+/// On a connection that is only opened anew for somebody who waits for it.
+#[test]
+fn the_next_sender_in_a_scope_is_not_told_of_the_message_that_was_broken_off() {
+    let server = server().without("CHUNKING").start().unwrap();
+    let client = builder(&server).connect().unwrap();
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let _connection = client.create_connection().unwrap();
+            for round in 0..300 {
+                let error = client
+                    .send(&to(&["bob"]), OutgoingMessage::reader(&mut Failing(10)))
+                    .unwrap_err();
+                assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error:?}");
+                // However late it comes.
+                for _ in 0..round * 60 {
+                    std::hint::spin_loop();
+                }
+                let next = client.send(&to(&["bob"]), "Subject: x\r\n\r\n");
+                assert!(next.is_ok(), "round {round}: {next:?}");
+            }
+        });
+    });
+}
+
+/// Given back without a socket, it is no connection for the next taker.
+#[test]
+fn a_connection_that_is_given_back_after_that_gives_its_permit_back() {
+    let server = server().start().unwrap();
+    let client = builder(&server)
+        .max_connections_per_server(2)
+        .connect()
+        .unwrap();
+    for round in 0..100 {
+        let taker = || {
+            let _connection = client.create_connection_timeout(LONG).unwrap();
+            let _ = client.send(&to(&["bob"]), "Subject: x\r\n\r\n").unwrap();
+            let error = client
+                .send(&to(&["bob"]), OutgoingMessage::reader(&mut Failing(10)))
+                .unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Read { .. }), "{error:?}");
+            for _ in 0..round * 100 {
+                std::hint::spin_loop();
+            }
+        };
+        std::thread::scope(|threads| threads.spawn(taker).join().unwrap());
+    }
+    assert_eq!(server.deliveries().len(), 100);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let _connection = client.create_connection().unwrap();
+            let _ = client.send(&to(&["bob"]), OutgoingMessage::reader(&mut Failing(10)));
+            client.shutdown(LONG).unwrap();
+        });
+    });
 }

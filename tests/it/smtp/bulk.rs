@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use mailpool::{Backoff, CancelToken};
 
 use super::setup::{builder, server, to};
@@ -93,5 +94,98 @@ fn without_further_connections_the_main_one_has_to_do() {
         let outcome = client.send_all(messages).unwrap();
         assert!(outcome.is_complete(), "{:?}", outcome.failed);
         assert!(server.deliveries().iter().all(|one| one.connection == 1));
+    });
+}
+
+/// About 2 MB, in lines that are as long as they may be.
+fn large() -> Bytes {
+    Bytes::from(format!("\r\n{}", "x".repeat(998)).repeat(2100))
+}
+
+#[test]
+fn messages_of_any_size_are_divided_among_all_connections() {
+    bounded(|| {
+        let server = server().start().unwrap();
+        let client = builder(&server)
+            .max_connections_per_server(6)
+            .connect()
+            .unwrap();
+        server.faults().hold("MAIL");
+        let large = large();
+        std::thread::scope(|threads| {
+            let sending = threads.spawn(|| {
+                let messages = (0..20).map(|_| (to(&["bob"]), large.clone()));
+                client.send_all(messages).unwrap()
+            });
+            // One waits on each of them.
+            until_received(&server, "MAIL", 5);
+            server.faults().release("MAIL");
+            assert!(sending.join().unwrap().is_complete());
+        });
+        assert_eq!(server.deliveries().len(), 20);
+    });
+}
+
+/// An iterator may give a message only when it knows what became of the one before.
+#[test]
+fn a_message_is_sent_although_the_next_one_has_not_come() {
+    for quota in [1, 4] {
+        bounded(move || {
+            let server = server().start().unwrap();
+            let client = builder(&server)
+                .max_connections_per_server(quota)
+                .connect()
+                .unwrap();
+            let messages = (0..5).map(|number| {
+                let arrived = || server.deliveries().len() >= number;
+                assert!(
+                    server.wait_until(LONG, |_| arrived()),
+                    "{number} is missing"
+                );
+                (to(&["bob"]), format!("X: {number}\r\n\r\n"))
+            });
+            assert!(client.send_all(messages).unwrap().is_complete());
+        });
+    }
+}
+
+/// A server that has no time for anybody does not have the whole list read into memory.
+#[test]
+fn only_so_many_messages_wait_to_be_tried_again() {
+    bounded(|| {
+        let server = server().start().unwrap();
+        let client = builder(&server)
+            .max_connections_per_server(2)
+            .connect()
+            .unwrap();
+        server
+            .faults()
+            .respond_always("MAIL", "451 4.3.0 Later\r\n");
+        let day = Duration::from_secs(24 * 3600);
+        let within_days = Backoff::new().first_delay(10 * day).max_delay(10 * day);
+        let (taken, token) = (AtomicUsize::new(0), CancelToken::new());
+        let large = large();
+        let outcome = std::thread::scope(|threads| {
+            let sending = threads.spawn(|| {
+                let messages = (0..200).map(|_| {
+                    taken.fetch_add(1, Ordering::SeqCst);
+                    (to(&["bob"]), large.clone())
+                });
+                client
+                    .with_cancel(&token)
+                    .bulk()
+                    .retry(within_days)
+                    .send_all(messages)
+                    .unwrap()
+            });
+            until_received(&server, "MAIL", 8);
+            let all = || taken.load(Ordering::SeqCst) == 200;
+            assert!(!server.wait_until(10 * SHORT, |_| all()));
+            token.cancel();
+            sending.join().unwrap()
+        });
+        let taken = taken.into_inner();
+        assert_eq!(outcome.failed.len() + outcome.not_attempted.len(), taken);
+        assert!(outcome.succeeded.is_empty() && taken < 20, "{taken}");
     });
 }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::super::SmtpClient;
 use super::line::{Answer, Job};
-use super::{AHEAD, FEW, LATER, MANY, Report, SendAllOutcome, SendProgress};
+use super::{AHEAD, FEW, LATER, LATER_BYTES, MANY, Report, SendAllOutcome, SendProgress};
 use crate::connection::backoff::Backoff;
 use crate::connection::cancel::Until;
 use crate::connection::clock;
@@ -27,11 +27,12 @@ pub(super) struct Desk<'a, 'c> {
     waiting: VecDeque<Job>,
     /// To be tried again, when, and why.
     later: Vec<(Instant, Job, Error)>,
+    later_bytes: usize,
     /// Handed out and not answered.
     pub(super) under_way: usize,
     /// Bytes of the messages that wait or are under way.
     bytes: usize,
-    pub(super) connections: usize,
+    connections: usize,
     /// There are no more messages.
     pub(super) is_exhausted: bool,
     /// Nothing more is to be begun.
@@ -41,6 +42,7 @@ pub(super) struct Desk<'a, 'c> {
 impl<'a, 'c> Desk<'a, 'c> {
     pub(super) fn new(
         client: &'c SmtpClient,
+        connections: usize,
         until: Until,
         retry: Option<Backoff>,
         progress: Option<Report<'a>>,
@@ -54,9 +56,10 @@ impl<'a, 'c> Desk<'a, 'c> {
             outcome: SendAllOutcome::default(),
             waiting: VecDeque::new(),
             later: Vec::new(),
+            later_bytes: 0,
             under_way: 0,
             bytes: 0,
-            connections: 1,
+            connections,
             is_exhausted: false,
             is_over: false,
         }
@@ -67,7 +70,8 @@ impl<'a, 'c> Desk<'a, 'c> {
         let taken = self.under_way + self.waiting.len();
         let room = taken < self.connections * FEW
             || (taken < self.connections * MANY && self.bytes < self.connections * AHEAD);
-        room && self.later.len() < LATER && !self.is_over && !self.is_exhausted
+        let few_again = self.later.len() < LATER && self.later_bytes < LATER_BYTES;
+        room && few_again && !self.is_over && !self.is_exhausted
     }
 
     pub(super) fn add(&mut self, job: Job) {
@@ -92,13 +96,15 @@ impl<'a, 'c> Desk<'a, 'c> {
             }
             return;
         }
-        let (due, later) = std::mem::take(&mut self.later)
-            .into_iter()
-            .partition(|(at, ..)| *at <= now);
-        self.later = later;
-        let due: Vec<(Instant, Job, Error)> = due;
+        let mut due = Vec::new();
+        if self.later.iter().any(|(at, ..)| *at <= now) {
+            (due, self.later) = std::mem::take(&mut self.later)
+                .into_iter()
+                .partition(|(at, ..)| *at <= now);
+        }
         for (_, job, _) in due {
             self.bytes += job.message.len();
+            self.later_bytes = self.later_bytes.saturating_sub(job.message.len());
             self.waiting.push_front(job);
         }
         while let Some(job) = self.waiting.pop_front() {
@@ -142,6 +148,7 @@ impl<'a, 'c> Desk<'a, 'c> {
             Err(error) => match self.again_at(&job, &error) {
                 Some(moment) => {
                     let refused = job.refused + 1;
+                    self.later_bytes = self.later_bytes.saturating_add(job.message.len());
                     self.later.push((moment, Job { refused, ..job }, error));
                 }
                 None => self.fail(job.number, error),

@@ -74,6 +74,8 @@ pub(super) struct Line<'a> {
     pub(super) jobs: Receiver<Job>,
     pub(super) answers: Sender<Answer>,
     pub(super) abandoned: &'a AtomicBool,
+    /// The calling thread waits for the next message, and for nothing else.
+    pub(super) asking: &'a AtomicBool,
     /// Messages that are left for the other workers.
     pub(super) share: usize,
     /// Where messages go for which there is no connection.
@@ -160,9 +162,21 @@ impl Line<'_> {
                 }
             }
             if under_way.open.is_empty() {
-                return;
+                break;
             }
             under_way.wait();
+        }
+        // This worker is not counted on from here on.
+        drop(under_way);
+        // What was handed out before that was known has nobody else, while no other one is sent.
+        while self.asking.load(Ordering::SeqCst) {
+            let Some(job) = self.next(false) else {
+                return;
+            };
+            let result = begin(client, &job)
+                .and_then(|(reply, until)| call::wait(reply, &until))
+                .and_then(report);
+            self.answer(job, result);
         }
     }
 
