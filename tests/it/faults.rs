@@ -1,6 +1,7 @@
 //! Broken connections, and servers that misbehave.
 
 use std::thread::ScopedJoinHandle;
+use std::time::Duration;
 
 use mailpool::{
     Append, Backoff, Certainty, Error, ErrorKind, Flag, ImapClient, Query, ResponseCode,

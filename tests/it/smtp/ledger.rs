@@ -319,7 +319,11 @@ impl Run {
             let is_right = match told {
                 Told::Accepted => count == 1,
                 Told::Refused | Told::NotSent => count == 0,
-                Told::Unknown(_) => count <= 1 && asked.contains(address),
+                // An error is one of the whole message, also for whom an earlier try had refused.
+                Told::Unknown(_) => {
+                    let first = format!("m{}@example.net", number_of(address));
+                    count <= 1 && (asked.contains(address) || asked.contains(&first))
+                }
             };
             assert!(is_right, "{address}: {told:?}, {count} copies");
             *seen.entry((*told, count)).or_default() += 1;
@@ -479,7 +483,7 @@ fn twenty_thousand_messages_are_accounted_for() {
         run(Plan {
             protocol: Protocol::Smtp,
             messages: 20_000,
-            host: "127.1",
+            host: "2130706433",
             disturb: anything,
             kills: true,
         });
@@ -492,7 +496,7 @@ fn each_recipient_is_accounted_for_with_lmtp() {
         run(Plan {
             protocol: Protocol::Lmtp,
             messages: 4_000,
-            host: "127.0.1",
+            host: "0x7F.1",
             disturb: anything,
             kills: true,
         });
