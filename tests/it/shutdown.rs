@@ -25,26 +25,27 @@ fn builder_with_host(server: &Server, host: &str) -> ImapClientBuilder {
         .credentials(Credentials::password(USER.0, USER.1))
 }
 
-/// How many threads serve connections to `host`.
-fn connection_threads(host: &str) -> usize {
+/// How many threads serve connections to `host` by this protocol.
+fn connection_threads(protocol: &str, host: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names
         .filter(|name| {
             // The system keeps 15 bytes of a name: of a long number's, less of the host.
-            let name = name.trim_end();
-            let protocols = ["imap-", "smtp-", "lmtp-"];
-            let mut numbers = protocols.iter().filter_map(|one| name.strip_prefix(one));
-            let host_part = numbers.next().and_then(|rest| rest.split_once(' '));
+            let number = name.trim_end().strip_prefix(protocol);
+            let number = number.and_then(|rest| rest.strip_prefix('-'));
+            let host_part = number.and_then(|rest| rest.split_once(' '));
             host_part.is_some_and(|(_, part)| part.len() >= 4 && host.starts_with(part))
         })
         .count()
 }
 
 /// Waits for the system to forget the threads: they have been joined.
-pub(crate) fn until_no_threads(host: &str) {
-    until("no thread is left", || connection_threads(host) == 0);
+pub(crate) fn until_no_threads(protocol: &str, host: &str) {
+    until("no thread is left", || {
+        connection_threads(protocol, host) == 0
+    });
 }
 
 fn assert_shut_down(client: &ImapClient) {
@@ -119,10 +120,10 @@ fn shutdown_says_goodbye_on_every_connection_and_leaves_nothing_behind() {
                 drop(connection);
             },
             || {
-                assert_eq!(connection_threads(host), 3);
+                assert_eq!(connection_threads("imap", host), 3);
                 client.shutdown(LONG).unwrap();
                 assert_eq!(client.stats().open, 0);
-                until_no_threads(host);
+                until_no_threads("imap", host);
                 until_open(&server, 0);
                 assert_eq!(server.counters().commands("LOGOUT"), 3);
             },
@@ -142,7 +143,7 @@ fn dropping_the_last_handle_does_the_same() {
         let client = builder_with_host(&server, host).connect().unwrap();
         let copy = client.clone();
         elsewhere(move || drop(copy.create_connection().unwrap()));
-        assert_eq!(connection_threads(host), 2);
+        assert_eq!(connection_threads("imap", host), 2);
         // A mailbox is a handle too, and so is a view.
         let inbox = client.mailbox("INBOX");
         let view = client.with_timeout(LONG);
@@ -152,7 +153,7 @@ fn dropping_the_last_handle_does_the_same() {
         view.noop().unwrap();
         assert_eq!(server.counters().commands("LOGOUT"), 0);
         drop(view);
-        until_no_threads(host);
+        until_no_threads("imap", host);
         until_open(&server, 0);
         assert_eq!(server.counters().commands("LOGOUT"), 2);
     });
@@ -168,7 +169,7 @@ fn a_client_that_never_came_to_be_leaves_nothing_behind() {
             .refuse_next_login("[AUTHENTICATIONFAILED] No");
         let error = builder_with_host(&server, host).connect().unwrap_err();
         assert!(error.is_authentication(), "{error:?}");
-        until_no_threads(host);
+        until_no_threads("imap", host);
         until_open(&server, 0);
     });
 }
@@ -274,7 +275,7 @@ fn a_shutdown_that_takes_too_long_says_what_was_left_and_closes_it() {
             assert_eq!(error.certainty(), Certainty::MaybeExecuted, "{error:?}");
         });
         until_open(&server, 0);
-        until_no_threads(host);
+        until_no_threads("imap", host);
         assert_shut_down(&client);
         assert_eq!(server.counters().commands("LOGOUT"), 0);
     });
@@ -292,7 +293,7 @@ fn a_drop_is_not_held_up_by_a_server_that_does_not_answer() {
         server.faults().hold("LOGOUT");
         drop(client);
         until_open(&server, 0);
-        until_no_threads(host);
+        until_no_threads("imap", host);
     });
 }
 
@@ -353,7 +354,7 @@ fn a_scope_may_outlive_its_client() {
         assert_eq!(server.counters().commands("LOGOUT"), 2);
         dropped.send(()).unwrap();
         thread.join().unwrap();
-        until_no_threads(host);
+        until_no_threads("imap", host);
     });
 }
 

@@ -347,7 +347,7 @@ fn run(sweep: &Sweep, workers: usize) {
         }
     });
     assert!(cases.lock().unwrap().is_empty());
-    until_no_threads(sweep.host);
+    until_no_threads("imap", sweep.host);
 }
 
 /// Makes cuts until there are none left, or one has failed.

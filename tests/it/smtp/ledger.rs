@@ -399,7 +399,13 @@ fn run(plan: Plan) {
         drop(clients);
         run.disturb(&store, server)
     });
-    until_no_threads(plan.host);
+    until_no_threads(
+        match plan.protocol {
+            Protocol::Lmtp => "lmtp",
+            _ => "smtp",
+        },
+        plan.host,
+    );
     let seen = run.check(&store, &asked);
     eprintln!("{seen:?}");
     let count = |wanted: fn(&Told) -> bool| -> usize {

@@ -276,7 +276,7 @@ fn run(sweep: Sweep, workers: usize) {
             });
         }
     });
-    until_no_threads(sweep.host);
+    until_no_threads("smtp", sweep.host);
 }
 
 fn clear(host: &'static str, how: How, workers: usize) {
