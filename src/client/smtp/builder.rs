@@ -77,7 +77,7 @@ impl SmtpClientBuilder {
 
     /// What this side calls itself in EHLO: a host name, or an address literal such as
     /// `[192.0.2.1]`. Default: `[127.0.0.1]`, which says nothing about this machine. `connect`
-    /// fails for a name with a space or a control character.
+    /// fails for a name with anything but printable ASCII.
     pub fn hello_name(mut self, name: impl Into<String>) -> Self {
         self.hello_name = Some(name.into());
         self
@@ -145,8 +145,8 @@ impl SmtpClientBuilder {
     fn connect_by(self, until: &Until) -> Result<SmtpClient> {
         let endpoint = self.endpoint;
         let hello_name = self.hello_name.unwrap_or_else(|| "[127.0.0.1]".to_owned());
-        let graphic = |one: char| !one.is_control() && !one.is_whitespace();
-        if hello_name.is_empty() || hello_name.len() > 255 || !hello_name.chars().all(graphic) {
+        let graphic = hello_name.bytes().all(|one| one.is_ascii_graphic());
+        if hello_name.is_empty() || hello_name.len() > 255 || !graphic {
             return Err(invalid("hello_name", "is not a host name"));
         }
         if self.max_messages == Some(0) {

@@ -169,6 +169,12 @@ fn nothing_that_a_user_gives_leaves_its_place_in_a_command() {
         let hello = builder(&server).hello_name(bad).connect();
         assert!(hello.is_err(), "{bad:?}");
     }
+    assert!(
+        builder(&server)
+            .hello_name("exämple.org")
+            .connect()
+            .is_err()
+    );
     let nobody = to(&[]);
     assert!(client.send(&nobody, MESSAGE).is_err());
     let lines = server.commands();
